@@ -1,0 +1,1 @@
+"""What Nexus is about: items, states, timelines, passages, errors. No vendor, no I/O."""
