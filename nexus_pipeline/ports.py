@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,9 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from nexus_pipeline.domain.fingerprints import Match
 from nexus_pipeline.domain.items import Item, MediaFacts, NewItem
+from nexus_pipeline.domain.listing import Ask, Change, ItemQuery, Lease, Page
 from nexus_pipeline.domain.passages import Passage
-from nexus_pipeline.domain.states import ItemState, State, StepStatus
+from nexus_pipeline.domain.search import Found, Query
+from nexus_pipeline.domain.states import StepStatus
 from nexus_pipeline.domain.timeline import Chapter, Enrichment, Transcript, Window
 
 Vectors = npt.NDArray[np.float32]
@@ -90,49 +93,11 @@ class ItemPassages:
     language: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A search. `filters`: field -> value, list of values, or {"gte", "lt"}; fields are the archive's columns."""
-
-    text: str
-    vector: Vectors | None = None
-    mode: str = "hybrid"
-    filters: Mapping[str, Any] = field(default_factory=dict)
-    limit: int = 10
-    offset: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A found passage; `highlights` are [from, to) offsets of characters in `text`."""
-
-    item_id: str
-    kind: str
-    start_s: float
-    end_s: float
-    text: str
-    highlights: tuple[tuple[int, int], ...]
-    speaker: str | None
-    language: str | None
-    tags: tuple[str, ...]
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Hits in order, best first. `total` counts the fused top 1,000; `total_is_bound` when there may be more."""
-
-    hits: tuple[Hit, ...]
-    total: int
-    total_is_bound: bool
-    facets: Mapping[str, Mapping[str, int]]
-
-
 class Finder(Protocol):
     """The archive's reading side: sees other processes' commits within a second."""
 
-    def search(self, query: Query) -> Found:
-        """Filters before search; an empty archive finds nothing."""
+    def search(self, query: Query, vector: Vectors | None = None) -> Found:
+        """Filters before search; an empty archive finds nothing. `vector`: shape (dimensions,), unless by words only."""
 
     def count(self, item_id: str | None = None) -> int:
         """Passages of an item, or of all."""
@@ -158,68 +123,6 @@ class Archive(Finder, Protocol):
 
 
 # ---------------------------------------------------------------- catalog
-
-
-@dataclass(frozen=True, slots=True)
-class ItemQuery:
-    """A listing, newest first or by title; `cursor` is opaque and survives inserts."""
-
-    owner: str | None = None
-    states: tuple[ItemState, ...] = ()
-    tag: str | None = None
-    source: str | None = None
-    platform: str | None = None
-    kind: str | None = None
-    language: str | None = None
-    category: str | None = None
-    sentiment: str | None = None
-    q: str | None = None
-    sort: str = "created_at"
-    limit: int = 50
-    cursor: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some items and where to go on; None at the end."""
-
-    items: tuple[Item, ...]
-    next_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One line of `changes`: what event streams send. `kind` is `step` or `item` (state new, changed, erased)."""
-
-    id: int
-    item_id: str
-    kind: str
-    step: str | None
-    state: str
-    phase: str | None
-    progress: float
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What a person wants done to items: `ask` is retry, rerun, cancel or unlink; carried out by a sensor."""
-
-    id: int
-    ask: str
-    item_id: str
-    from_step: str | None
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """Who works on an item, and when it was last heard of."""
-
-    item_id: str
-    run_id: str
-    gen: int
-    beat_at: datetime
 
 
 class Catalog(Protocol):
@@ -351,22 +254,6 @@ class Media(Protocol):
         """Mono 16-bit little-endian samples, in chunks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """How two fingerprints lie on each other: `b` starts `offset_s` later than `a`... seconds and fractions.
-
-    `relation` is `duplicate` (covers >= 0.85 of both), `excerpt` (of the shorter), `shared` or None.
-    """
-
-    relation: str | None
-    offset_s: float
-    error_rate: float
-    coverage_a: float
-    coverage_b: float
-    start_a_s: float
-    end_a_s: float
-
-
 class Fingerprinter(Protocol):
     """Acoustic identity."""
 
@@ -468,11 +355,3 @@ class Source(Protocol):
 
     def fetch(self, url: str, folder: Path, limits: Limits, progress: Progress, cancelled: Cancelled) -> Fetched:
         """Raises BadAddress, SourceBusy, SourceGone, SourceRefused, TooLarge, TooLong, Cancelled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a step says of an item when it did not raise: done, or skipped for a reason."""
-
-    state: State = State.DONE
-    reason: str | None = None
