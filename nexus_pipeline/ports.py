@@ -97,10 +97,13 @@ class Finder(Protocol):
     """The archive's reading side: sees other processes' commits within a second."""
 
     def search(self, query: Query, vector: Vectors | None = None) -> Found:
-        """Filters before search; an empty archive finds nothing. `vector`: shape (dimensions,), unless by words only."""
+        """Filters before search; an empty archive finds nothing. `vector`: (dimensions,), unless by words only."""
 
     def count(self, item_id: str | None = None) -> int:
         """Passages of an item, or of all."""
+
+    def counts(self, item_ids: Sequence[str]) -> dict[str, int]:
+        """Passages of each of these items, in one query; items without any are left out."""
 
     def passages(self, item_id: str) -> list[Mapping[str, Any]]:
         """An item's rows without vectors, in order of time."""
@@ -117,6 +120,9 @@ class Archive(Finder, Protocol):
 
     def remove(self, item_ids: Sequence[str]) -> None:
         """No row of these items is left."""
+
+    def needs_tending(self) -> bool:
+        """Whether enough has been written since the last care; cheap."""
 
     def tend(self, *, full: bool = False) -> Mapping[str, float]:
         """Compact, index and clean old versions as the cadence of docs/adr says; numbers of what was done."""
@@ -144,6 +150,9 @@ class Catalog(Protocol):
     def page(self, query: ItemQuery) -> Page:
         """A page of items."""
 
+    def ids(self, prefix: str, *, owner: str, limit: int = 2) -> list[str]:
+        """Ids of the owner's items that begin so, in order: people write the first few characters."""
+
     def edit(self, item_id: str, **fields: Any) -> Item:
         """A person's change: title, tags, language, engines, priority, unique, sidecar_key."""
 
@@ -156,6 +165,9 @@ class Catalog(Protocol):
 
     def release(self, run_id: str, item_ids: Sequence[str] | None = None) -> None:
         """Give them back; steps that still run there wait again."""
+
+    def leased(self, item_ids: Sequence[str]) -> set[str]:
+        """Of these, the items that a run holds, be it alive or dead."""
 
     def dead_leases(self, silent_s: float = 60) -> list[Lease]:
         """Leases whose run has not been heard of for so long."""
@@ -186,12 +198,15 @@ class Catalog(Protocol):
     def due(self, limit: int = 1000) -> list[Item]:
         """Items that wait for a run and have none: retries whose time has come, blocked ones to be looked at again."""
 
+    def requested(self, item_ids: Sequence[str]) -> None:
+        """A run has been asked for these: retries that are due and blocked steps wait again, and are due no more."""
+
     # identity
     def first_of(self, item: Item, digest: str) -> Item | None:
         """The oldest other item of the owner with these bytes that is no duplicate itself."""
 
-    def fingerprinted(self, item: Item, keys: Sequence[int]) -> None:
-        """Replace the item's postings in the index of sub-fingerprints."""
+    def fingerprinted(self, item: Item, digest: str, keys: Sequence[int]) -> None:
+        """Set the item's digest and replace its postings in the index of sub-fingerprints."""
 
     def candidates(self, item: Item, keys: Sequence[int], *, least: int = 2, limit: int = 50) -> list[tuple[str, int]]:
         """Other items of the owner that share at least so many keys, most shared first, with the count."""
@@ -202,12 +217,18 @@ class Catalog(Protocol):
         The first, if `item` is the duplicate; None if `item` is the older one: then the other is linked to it.
         """
 
+    def copies_of(self, item_id: str) -> list[Item]:
+        """Its duplicates, oldest first: when it is buried, the first of them takes its place."""
+
     # deleting
     def bury(self, item_id: str) -> Item:
         """Tombstone and gen + 1: from now on the item is in no answer, and what lands is dropped."""
 
     def forget(self, item_id: str) -> int:
         """No row of the item is left but the tombstone; how many went."""
+
+    def buried(self, limit: int = 1000) -> list[Item]:
+        """Tombstones that are not forgotten yet: whoever was erasing them did not come to the end."""
 
     # events
     def changes(self, after: int, limit: int = 500, item_id: str | None = None) -> list[Change]:

@@ -188,3 +188,9 @@ class Cancelled(NexusError):
 
     code = "cancelled"
     http_status = 409
+
+
+class Unexpected(NexusError):
+    """A defect of Nexus itself; the run's log has the traceback."""
+
+    code = "unexpected"

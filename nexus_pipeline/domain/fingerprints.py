@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How two fingerprints lie on each other: `b` starts `offset_s` later than `a`... seconds and fractions.
+    """How two fingerprints, `a` and `b`, lie on each other.
 
-    `relation` is `duplicate` (covers >= 0.85 of both), `excerpt` (of the shorter), `shared` or None.
+    `offset_s` is where in `a` the beginning of `b` lies: time_in_a = time_in_b + offset_s. It is negative where `b`
+    begins before `a` does. `relation` is `duplicate` (covers >= 0.85 of both), `excerpt` (of the shorter), `shared`
+    (a stretch of both) or None; with None every number is 0 but the error rate, which is 1. `error_rate` is the share
+    of bits that differ where they match. The coverages are fractions of what can be compared: silence and steady tones
+    count for neither. `start_a_s` to `end_a_s` is the stretch of `a` that matches, seconds.
     """
 
     relation: str | None
