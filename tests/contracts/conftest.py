@@ -1,0 +1,29 @@
+"""Fixtures of several suites. Vendors are imported only where they are used: not every suite wants all of them."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """A real S3 server on loopback, started once."""
+    from tests.contracts.s3_server import serving_s3
+
+    with serving_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """An archive in which nothing was written."""
+    from tests.contracts.archive_parts import open_archive
+
+    return open_archive(tmp_path / "archive")
+
+
+@pytest.fixture
+def filled(archive):
+    """An archive with two items of two owners."""
+    from tests.contracts.archive_parts import fill
+
+    fill(archive)
+    return archive
