@@ -1,0 +1,61 @@
+"""Two rankings made one: by words and by meaning.
+
+Each side's scores are scaled to (s - mean) / (best - mean) over the whole archive and weighted alike, which finds
+more than ranks alone (docs/adr/0002). A passage gains when the asked-for person speaks in it and when its neighbours
+are found, too; a direct neighbour of a passage that stands above moves behind those that tell something new.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from nexus_pipeline.archive.schema import neighbours
+from nexus_pipeline.archive.words import spoken
+
+WEIGHT_WORDS = 0.5
+NEIGHBOUR_GAIN = 0.1
+"""Share of each neighbour's score that a passage gains."""
+SPEAKER_GAIN = 0.15
+"""What a passage gains that the named person speaks."""
+
+Scores = Mapping[str, float]
+
+
+def scaled(scores: Scores, mean: float) -> dict[str, float]:
+    """1 for the best, 0 for an average passage of the archive; those below it are negative."""
+    best = max(scores.values(), default=0.0)
+    if best <= mean:
+        return dict.fromkeys(scores, 0.0)
+    return {id_: (score - mean) / (best - mean) for id_, score in scores.items()}
+
+
+def fused(words: Scores, meaning: Scores, speakers: Mapping[str, str | None], asked: Sequence[str]) -> dict[str, float]:
+    """Scores of all passages that either side found; both sides scaled. What a side did not find counts as average."""
+    named = {w.lower() for w in asked}
+    own = {
+        id_: WEIGHT_WORDS * words.get(id_, 0.0)
+        + (1 - WEIGHT_WORDS) * meaning.get(id_, 0.0)
+        + SPEAKER_GAIN * _is_named(speakers.get(id_), named)
+        for id_ in {**words, **meaning}
+    }
+    return {id_: s + NEIGHBOUR_GAIN * sum(max(own.get(n, 0.0), 0.0) for n in neighbours(id_)) for id_, s in own.items()}
+
+
+def ranked(scores: Scores) -> list[str]:
+    """Best first; equal ones by id, so that the order is always the same."""
+    return sorted(scores, key=lambda id_: (-scores[id_], id_))
+
+
+def spread(ranking: Iterable[str]) -> list[str]:
+    """The same, with direct neighbours of what stands above behind all others, in their order."""
+    first: dict[str, None] = {}
+    later: list[str] = []
+    for id_ in ranking:
+        if any(n in first for n in neighbours(id_)):
+            later.append(id_)
+        else:
+            first[id_] = None
+    return [*first, *later]
+
+
+def _is_named(speaker: str | None, named: set[str]) -> bool:
+    names = {w.lower() for w in spoken(speaker or "")}
+    return bool(names) and 2 * len(names & named) >= len(names)
