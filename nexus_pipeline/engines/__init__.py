@@ -1,0 +1,59 @@
+"""The engines by kind and name: adding one is one file and one line here.
+
+Entries are strings, so that listing engines loads no vendor; a test loads every one of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, cast
+
+from nexus_pipeline.domain.errors import EngineFailed
+from nexus_pipeline.engines.site import Engine, EngineSite
+
+SPEECH = {
+    "faster-whisper": "nexus_pipeline.engines.faster_whisper:FasterWhisper",
+}
+EMBEDDERS = {
+    "minilm": "nexus_pipeline.engines.minilm:MiniLM",
+}
+ENRICHERS = {
+    "local": "nexus_pipeline.engines.extractive:Extractive",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """What a person chose: `engine[:model]`; without a model the engine takes its own default."""
+
+    engine: str
+    model: str | None = None
+
+    @classmethod
+    def parse(cls, told: str) -> "EngineSpec":
+        """`faster-whisper:small` -> engine and model. Raises EngineFailed when no engine is named."""
+        engine, _, model = told.strip().partition(":")
+        if not engine:
+            raise EngineFailed(f"{told!r} names no engine; write engine or engine:model, such as faster-whisper:small")
+        return cls(engine, model or None)
+
+    def __str__(self) -> str:
+        return f"{self.engine}:{self.model}" if self.model else self.engine
+
+
+def load(catalogue: Mapping[str, str], name: str) -> type[Engine]:
+    """The class behind a catalogue's entry, imported now. Raises EngineFailed for a name that is not in it."""
+    entry = catalogue.get(name)
+    if entry is None:
+        raise EngineFailed(f"there is no engine {name!r} of this kind; choose one of {', '.join(sorted(catalogue))}")
+    module, _, attribute = entry.partition(":")
+    return cast("type[Engine]", getattr(import_module(module), attribute))
+
+
+def build(catalogue: Mapping[str, str], spec: str | EngineSpec, site: EngineSite) -> Any:
+    """The engine that a spec names, its weights not loaded yet; of the port that the catalogue is for.
+
+    Raises EngineFailed for a spec that names no engine of this kind.
+    """
+    chosen = spec if isinstance(spec, EngineSpec) else EngineSpec.parse(spec)
+    return load(catalogue, chosen.engine).build(chosen.model, site)

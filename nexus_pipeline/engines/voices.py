@@ -1,0 +1,167 @@
+"""Where in a recording somebody speaks: a FLAC in pieces of 10 s through Silero's detector, cut at pauses.
+
+The detector comes with faster-whisper and needs no download. It carries its state from piece to piece, so that the
+pieces leave no trace; memory does not grow with the recording.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nexus_pipeline.domain.errors import Cancelled, EngineFailed
+from nexus_pipeline.engines.pauses import FRAME, PAD, RATE, Pack, Packer, Runs
+from nexus_pipeline.ports import Cancelled as IsCancelled
+
+Samples = npt.NDArray[np.float32]
+
+_PIECE = 10 * RATE
+_CONTEXT = 64  # samples before a frame that the detector looks at, faster_whisper.vad
+_SILENCE = 60 * RATE  # a silence is told of at least this often
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a recording, the next one beginning where it ends; `pieces` are seconds of what is in `audio`."""
+
+    start_s: float
+    end_s: float
+    voiced_s: float
+    pieces: tuple[tuple[float, float], ...]
+    audio: Samples
+
+
+def stretches(path: Path, *, limit_s: float, first_s: float, cancelled: IsCancelled) -> Iterator[Stretch]:
+    """The whole recording in order, each stretch with at most `limit_s` (the first voiced: `first_s`) of sound.
+
+    A stretch without voice has neither pieces nor audio. Raises EngineFailed for a file that is no FLAC, Cancelled.
+    """
+    cut = _Cutter(int(limit_s * RATE), int(first_s * RATE))
+    for piece in _decoded(path):
+        if cancelled():
+            raise Cancelled("stopped while listening for speech")
+        yield from cut.feed(piece)
+    yield from cut.end()
+
+
+class _Cutter:
+    def __init__(self, limit: int, first: int) -> None:
+        self.limit = limit
+        self.voice = _Voice()
+        self.runs = Runs(max(first - 2 * PAD, FRAME))
+        self.packer = Packer(first)
+        self.kept = np.zeros(0, dtype=np.float32)
+        self.kept_from = 0
+        self.told_to = 0
+
+    def feed(self, piece: Samples) -> Iterator[Stretch]:
+        self.kept = np.concatenate([self.kept, piece])
+        for run in self.runs.feed(self.voice.probabilities(piece)):
+            yield from self._tell(self.packer.add(run))
+        if self.runs.open is None:
+            yield from self._tell(self.packer.quiet(self.runs.now))
+        needed = self._needed()
+        if needed - self.told_to >= _SILENCE and self.packer.waits_from is None:
+            yield self._silent(needed)
+        self.kept = self.kept[max(0, needed - self.kept_from) :].copy()
+        self.kept_from = max(self.kept_from, needed)
+
+    def end(self) -> Iterator[Stretch]:
+        total = self.kept_from + len(self.kept)
+        for run in (*self.runs.feed(self.voice.rest()), *self.runs.end()):
+            yield from self._tell(self.packer.add(run))
+        yield from self._tell(self.packer.flush(total))
+        if total > self.told_to:
+            yield self._silent(total)
+
+    def _needed(self) -> int:
+        """The first sample that may still be heard."""
+        marks = [self.packer.waits_from, None if self.runs.open is None else self.runs.open - PAD, self.runs.now - PAD]
+        return max(self.told_to, min(m for m in marks if m is not None))
+
+    def _tell(self, packs: Iterator[Pack]) -> Iterator[Stretch]:
+        for pack in packs:
+            # from now on whole looks
+            self.packer.limit, self.runs.longest = self.limit, self.limit - 2 * PAD
+            total = self.kept_from + len(self.kept)
+            pieces = [(a, min(b, total)) for a, b in pack.pieces]
+            audio = np.concatenate([self.kept[a - self.kept_from : b - self.kept_from] for a, b in pieces])
+            yield Stretch(
+                start_s=self.told_to / RATE,
+                end_s=pieces[-1][1] / RATE,
+                voiced_s=pack.voiced / RATE,
+                pieces=tuple((a / RATE, b / RATE) for a, b in pieces),
+                audio=audio,
+            )
+            self.told_to = pieces[-1][1]
+
+    def _silent(self, to: int) -> Stretch:
+        silent = Stretch(self.told_to / RATE, to / RATE, 0.0, (), np.zeros(0, dtype=np.float32))
+        self.told_to = to
+        return silent
+
+
+class _Voice:
+    """Silero's detector over a stream: one probability of voice for every 512 samples."""
+
+    def __init__(self) -> None:
+        from faster_whisper.vad import get_vad_model
+
+        self.session = get_vad_model().session
+        self.h = np.zeros((1, 1, 128), dtype=np.float32)
+        self.c = np.zeros((1, 1, 128), dtype=np.float32)
+        self.context = np.zeros((1, _CONTEXT), dtype=np.float32)
+        self.left = np.zeros(0, dtype=np.float32)
+
+    def probabilities(self, piece: Samples) -> list[float]:
+        """For the whole frames so far; what is left over comes first next time."""
+        sound = np.concatenate([self.left, piece])
+        whole = len(sound) // FRAME * FRAME
+        self.left = sound[whole:].copy()
+        if not whole:
+            return []
+        frames = sound[:whole].reshape(-1, FRAME)
+        before = np.concatenate([self.context, frames[:-1, -_CONTEXT:]])
+        self.context = frames[-1:, -_CONTEXT:].copy()
+        told, self.h, self.c = self.session.run(
+            None, {"input": np.concatenate([before, frames], axis=1), "h": self.h, "c": self.c}
+        )
+        return [float(p) for p in np.asarray(told).reshape(-1)]
+
+    def rest(self) -> list[float]:
+        """For the last, incomplete frame."""
+        return self.probabilities(np.zeros(-len(self.left) % FRAME, dtype=np.float32))
+
+
+def _decoded(path: Path) -> Iterator[Samples]:
+    """16 kHz mono, -1 to 1, in pieces of about 10 s."""
+    import av
+
+    unreadable = "the sound prepared for hearing is not readable FLAC: make it again with `nexus rerun --from raw`"
+    with path.open("rb") as file:
+        if file.read(4) != b"fLaC":  # the demuxer takes anything and decodes nothing of it
+            raise EngineFailed(unreadable)
+    try:
+        # only FLAC: a playlist of that name would make the demuxer open other files
+        with av.open(str(path.absolute()), format="flac") as container:
+            stream = container.streams.audio[0]
+            stream.codec_context.thread_count = 1
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
+            pieces: list[Samples] = []
+            for frame in container.decode(stream):
+                pieces.extend(_samples(resampler.resample(frame)))
+                if sum(map(len, pieces)) >= _PIECE:
+                    yield np.concatenate(pieces)
+                    pieces = []
+            pieces.extend(_samples(resampler.resample(None)))
+            if pieces:
+                yield np.concatenate(pieces)
+    except (av.FFmpegError, IndexError) as error:
+        raise EngineFailed(unreadable) from error
+
+
+def _samples(frames: Iterable[Any]) -> Iterator[Samples]:
+    return (frame.to_ndarray().reshape(-1) for frame in frames)
