@@ -1,0 +1,69 @@
+"""Lanes: a run coordinator that gives every run one, and a launcher that hands runs to the lanes' warm workers.
+
+Runs go through Celery, embedded over a folder, in production over Redis. `worker.py` is the embedded worker.
+"""
+
+import threading
+from typing import Any
+
+import dagster as dg
+from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
+from dagster_celery.launcher import CeleryRunLauncher
+from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG
+
+from nexus_pipeline.domain.items import Lane
+from nexus_pipeline.wiring import Parts
+
+LANE_TAG = "nexus/lane"
+
+_shutdown = threading.Event()
+
+
+def shutting_down() -> bool:
+    """Whether this worker was told to end: runs stop within seconds and leave their items waiting."""
+    return _shutdown.is_set()
+
+
+def shut_down() -> None:
+    """The run in progress sees it and stops."""
+    _shutdown.set()
+
+
+def lane_of(tags: dict[str, str]) -> Lane:
+    """A run's lane: its tag; else `now` for a single item that a person launches, `bulk` for everything else."""
+    told = tags.get(LANE_TAG)
+    if told in set(Lane):
+        return Lane(told)
+    single = "dagster/partition" in tags and "dagster/backfill" not in tags
+    return Lane.NOW if single else Lane.BULK
+
+
+class LaneCoordinator(QueuedRunCoordinator):
+    """Dagster's queue, where every run has a lane: limits count by it, and each lane has its own worker."""
+
+    def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
+        """Tag the run before it is queued."""
+        run = context.dagster_run
+        lane = lane_of(dict(run.tags))
+        self._instance.add_run_tags(run.run_id, {LANE_TAG: lane.value, DAGSTER_CELERY_QUEUE_TAG: lane.value})
+        return super().submit_run(context)
+
+
+class WarmLauncher(CeleryRunLauncher):  # type: ignore[misc]  # no types are shipped with it
+    """Celery's launcher, with an end to cancelled runs that is shown as such."""
+
+    def terminate(self, run_id: str) -> bool:
+        """Say that the run is being cancelled: a solo worker cannot be revoked, it looks at the run's state."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return False
+        self._instance.report_run_canceling(run)
+        return True
+
+
+def retake(run: dg.DagsterRun | None, run_id: str, parts: Parts) -> None:
+    """Free a dead run's items. They count as asked for: Dagster's retry of the run takes them up again."""
+    parts.catalog.release(run_id)
+    if run is not None:
+        config: Any = run.run_config
+        parts.catalog.requested(config.get("ops", {}).get("chain", {}).get("config", {}).get("items", []))

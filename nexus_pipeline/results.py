@@ -1,0 +1,116 @@
+"""What steps have left as blobs, read back: by later steps, by upkeep, by people."""
+
+import io
+import json
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from pydantic import TypeAdapter
+
+from nexus_pipeline.domain import errors
+from nexus_pipeline.domain.items import Item
+from nexus_pipeline.domain.passages import Passage, passages
+from nexus_pipeline.domain.timeline import Coverage, Enrichment, Segment, Transcript
+from nexus_pipeline.ports import ItemPassages, Vectors
+from nexus_pipeline.wiring import Parts
+
+R = TypeVar("R")
+
+INHERITED = "inherited.json"
+"""A transcript that a copy took over when its first was erased: it is not heard again."""
+
+_segments = TypeAdapter(list[Segment])
+_transcript = TypeAdapter(Transcript)
+
+
+def result_of(kind: type[R], data: bytes) -> R:
+    """The result inside what was kept."""
+    return TypeAdapter(kind).validate_python(json.loads(data)["result"])
+
+
+def read(item: Item, step: str, kind: type[R], parts: Parts) -> R:
+    """The result of a step that counts now. Raises NotFound when there is none."""
+    blob = item.step(step).blob
+    if blob is None:
+        raise errors.NotFound(f"item {item.id} has no {step} yet")
+    return result_of(kind, parts.blobs.read(blob))
+
+
+def transcript_of(item: Item, parts: Parts) -> Transcript | None:
+    """What people read: a duplicate's is the first's, shifted; what has been heard so far while it is being heard."""
+    if item.duplicate_of is not None:
+        first = transcript_of(parts.catalog.get(item.duplicate_of), parts)
+        return _shifted(first, -item.duplicate_offset_s, item.duration_s) if first else None
+    if item.step("transcript").blob is not None:
+        try:
+            return read(item, "transcript", Transcript, parts)
+        except errors.NotFound:
+            return None
+    return _partial(item, parts)
+
+
+def dumped(transcript: Transcript) -> bytes:
+    """A transcript as JSON."""
+    return _transcript.dump_json(transcript)
+
+
+def _shifted(first: Transcript, by_s: float, duration_s: float | None) -> Transcript:
+    """Only what lies in the copy: it may lack the first's beginning or end."""
+    until_s = duration_s or float("inf")
+    segments = tuple(s.shifted(by_s) for s in first.segments if s.end_s + by_s > 0 and s.start_s + by_s < until_s)
+    return Transcript(first.language, first.engine, segments, first.coverage, first.speakers)
+
+
+def _partial(item: Item, parts: Parts) -> Transcript | None:
+    keys = [info.key for info in parts.blobs.under(item.key("transcript", "partial", ""))]
+    segments: list[Segment] = []
+    for key in sorted(keys, key=lambda k: int(k.rsplit("/", 1)[1].removesuffix(".json"))):
+        segments += _segments.validate_json(parts.blobs.read(key))
+    return Transcript(item.language, "", tuple(segments), Coverage(0.0, 0.0)) if segments else None
+
+
+def enrichment_of(item: Item, parts: Parts) -> Enrichment | None:
+    """The enrichment that counts, if there is one; a duplicate's is the first's."""
+    if item.duplicate_of is not None:
+        return enrichment_of(parts.catalog.get(item.duplicate_of), parts)
+    status = item.step("enrichment")
+    return read(item, "enrichment", Enrichment, parts) if status.blob and status.state == "done" else None
+
+
+# ---------------------------------------------------------------- passages and vectors
+
+
+def cut(item: Item, parts: Parts) -> list[Passage]:
+    """The item's passages, from the transcript that counts."""
+    transcript = read(item, "transcript", Transcript, parts)
+    return passages(transcript.segments, title=item.title, names=transcript.speakers)
+
+
+def rows(item: Item, found: list[Passage], vectors: Vectors, parts: Parts) -> ItemPassages:
+    """What stands in the archive for the item, with the tags that people gave and a model inferred."""
+    status = item.step("enrichment")
+    inferred = read(item, "enrichment", Enrichment, parts).tags if status.state == "done" and status.blob else ()
+    tags = tuple(sorted({*item.tags, *inferred}))
+    return ItemPassages(item, found, vectors, tags=tags, language=item.language)
+
+
+def vectors_key(item: Item, version_key: str) -> str:
+    """Where an item's vectors are kept."""
+    return item.key("embedding", f"{version_key}.arrow")
+
+
+def arrow(vectors: Vectors) -> bytes:
+    """Arrow IPC file of one column `vector`, fixed-size lists of float32."""
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+    table, sink = pa.table({"vector": column}), io.BytesIO()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def vectors_of(data: bytes) -> Vectors:
+    """The vectors inside a kept Arrow file: shape (n, dimensions)."""
+    column = pa.ipc.open_file(pa.BufferReader(data)).read_all().column("vector").combine_chunks()
+    flat = np.asarray(column.flatten(), np.float32)
+    return flat.reshape(len(column), column.type.list_size)

@@ -1,0 +1,212 @@
+"""Inbox to items to runs; asks; retries that are due; runs that died.
+
+Each sensor waits inside its evaluation, so that what happens is answered at once: the daemon itself would
+look only every few seconds. An evaluation must end well before Dagster's limit of 60 s for it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+import dagster as dg
+
+from nexus_pipeline.chain import ITEMS
+from nexus_pipeline.domain.errors import NexusError
+from nexus_pipeline.domain.items import Item, Lane, Priority
+from nexus_pipeline.domain.listing import Ask
+from nexus_pipeline.domain.states import State
+from nexus_pipeline.lanes import LANE_TAG, retake
+from nexus_pipeline.sources.inbox import Arrival
+from nexus_pipeline.steps import CHAIN
+from nexus_pipeline.wiring import Parts
+
+WAIT_S = 40.0
+"""How long an evaluation waits for something to happen."""
+LOOK_S = 0.3
+"""How often it looks meanwhile."""
+SLOW_LOOK_S = 5.0
+"""How often for what is not urgent."""
+FEW = 16
+"""So many new items at once are what a person has just given; more are a folder, and go to the bulk lane."""
+FEW_A_RUN = 8
+"""Items in a run of the lane `now`: the next arrival does not wait long."""
+WORK_S = 1800.0
+"""Seconds of sound in a run (design.md, "Batches"): one long item holds nobody up."""
+UNKNOWN_S = 600.0
+"""What an item counts whose length is not known."""
+LEAST_BYTES_A_S = 8000.0
+"""64 kbit/s: a small file of unknown length counts less than `UNKNOWN_S`."""
+
+Evaluation = dg.SensorResult | dg.SkipReason
+
+
+def cut(items: Sequence[Item], batch: int) -> list[list[Item]]:
+    """Batches by number and by work, in order."""
+    batches: list[list[Item]] = []
+    room_s = 0.0
+    for item in items:
+        takes_s = item.duration_s or min(UNKNOWN_S, (item.bytes or 1e12) / LEAST_BYTES_A_S)
+        if not batches or len(batches[-1]) >= batch or takes_s > room_s:
+            batches.append([])
+            room_s = WORK_S
+        batches[-1].append(item)
+        room_s -= takes_s
+    return batches
+
+
+def lane_for(item: Item, many: int) -> Lane:
+    """`now` for what a person has just given, unless it is a whole folder or they said that it may wait."""
+    if item.priority is Priority.HIGH:
+        return Lane.NOW
+    return Lane.BULK if item.priority is Priority.LOW or many > FEW else Lane.NOW
+
+
+def runs_for(
+    items: Sequence[Item], batch: int, why: str, *, first: str = "raw", force: bool = False
+) -> list[dg.RunRequest]:
+    """One run a batch: the range of their keys for Dagster, and exactly these items as config."""
+    names = [step.name for step in CHAIN]
+    steps = [dg.AssetKey(name) for name in names[names.index(first) :]]
+    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+    requests = []
+    for lane in Lane:
+        mine = [item for item in items if lane_for(item, len(items)) is lane]
+        for some in cut(mine, FEW_A_RUN if lane is Lane.NOW else batch):
+            ids = [item.id for item in some]
+            requests.append(
+                dg.RunRequest(
+                    run_key=f"{why}:{ids[0]}..{ids[-1]}:{stamp}",
+                    asset_selection=steps,
+                    run_config={"ops": {"chain": {"config": {"items": ids, "force": force}}}},
+                    tags={
+                        LANE_TAG: lane.value,
+                        "dagster/asset_partition_range_start": ids[0],
+                        "dagster/asset_partition_range_end": ids[-1],
+                        **({"dagster/priority": "1"} if any(i.priority is Priority.HIGH for i in some) else {}),
+                    },
+                )
+            )
+    return requests
+
+
+def in_order(items: Sequence[Item]) -> list[Item]:
+    """So that the batches of a lane lie side by side among the partitions."""
+    many = len(items)
+    return [item for lane in Lane for item in items if lane_for(item, many) is lane]
+
+
+def ask_for(
+    items: Sequence[Item], parts: Parts, why: str, *, new: bool, first: str = "raw", force: bool = False
+) -> dg.SensorResult:
+    """Runs for these items. Keys that are there already are added anew, side by side: a range must hold few others."""
+    items = in_order(items)
+    ids = [item.id for item in items]
+    parts.catalog.requested(ids)
+    adding: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = [ITEMS.build_add_request(ids)]
+    if not new and len(ids) > 1:
+        adding = [ITEMS.build_delete_request(ids), *adding]
+    runs = runs_for(items, parts.settings.batch, why, first=first, force=force)
+    return dg.SensorResult(dynamic_partitions_requests=adding, run_requests=runs)
+
+
+def _wait(look: Callable[[], Evaluation | None], every_s: float, nothing: str) -> Evaluation:
+    """Look again and again until there is something to answer."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        found = look()
+        if found is not None:
+            return found
+        if time.monotonic() + every_s > until:
+            return dg.SkipReason(nothing)
+        time.sleep(every_s)
+
+
+_sensor = partial(
+    dg.sensor, asset_selection=[step.name for step in CHAIN], default_status=dg.DefaultSensorStatus.RUNNING
+)
+
+
+@_sensor(name="inbox", minimum_interval_seconds=1, description="New objects in the inbox become items and runs.")
+def inbox(parts: dg.ResourceParam[Parts]) -> Evaluation:
+    """Answers an arrival at once."""
+    return _wait(lambda: _arrived(parts), LOOK_S, "Nothing new in the inbox.")
+
+
+def _arrived(parts: Parts) -> Evaluation | None:
+    arrivals = parts.arrivals.arrivals()
+    if not arrivals:
+        return None
+    try:
+        items = _new(arrivals, parts)
+    except NexusError:
+        parts.arrivals.forget(arrivals)  # told again with the next look
+        raise
+    return ask_for(items, parts, "inbox", new=True) if items else None
+
+
+def _new(arrivals: Sequence[Arrival], parts: Parts) -> list[Item]:
+    """The items of these that want a run. What a process before this one has seen is `due`'s business, if any's."""
+    found = {item.id: item for item in (a.new_item() for a in arrivals)}
+    known = parts.catalog.find(list(found))
+    late = [new for new in found.values() if new.sidecar_key and new.id in known and not known[new.id].sidecar_key]
+    again = [parts.catalog.edit(new.id, sidecar_key=new.sidecar_key) for new in late]
+    return [*parts.catalog.add([new for new in found.values() if new.id not in known]), *again]
+
+
+@_sensor(name="asks", minimum_interval_seconds=1, description="Carries out what people ask for.")
+def asks(parts: dg.ResourceParam[Parts]) -> Evaluation:
+    """Retry, rerun and unlink become runs; a cancellation is seen by the run that holds the item."""
+    return _wait(lambda: _asked(parts), LOOK_S, "Nobody asks for anything.")
+
+
+def _asked(parts: Parts) -> Evaluation | None:
+    # A cancellation is seen by the run that holds the item, and closes by itself.
+    wanted = [a for a in parts.catalog.asks() if a.ask != "cancel"]
+    if not wanted:
+        return None
+    # One evaluation answers asks of one shape; the next one comes at once.
+    shape = _shape(wanted[0])
+    these = [a for a in wanted if _shape(a) == shape]
+    items = list(parts.catalog.find([a.item_id for a in these]).values())
+    parts.catalog.answered([a.id for a in these])
+    first, force = shape
+    return ask_for(items, parts, "asks", new=False, first=first, force=force) if items else None
+
+
+def _shape(ask: Ask) -> tuple[str, bool]:
+    """From which step, and whether by force: a retry does only what is not done."""
+    if ask.ask == "rerun":
+        return ask.from_step or CHAIN[0].name, True
+    return CHAIN[0].name, False
+
+
+@_sensor(name="due", minimum_interval_seconds=1, description="Retries whose time has come, and lost items.")
+def due(parts: dg.ResourceParam[Parts]) -> Evaluation:
+    """What failed for a reason that may pass, what was blocked and is not any more, what a lost run left."""
+    return _wait(lambda: _due(parts), SLOW_LOOK_S, "Nothing is due.")
+
+
+def _due(parts: Parts) -> Evaluation | None:
+    items = [item for item in parts.catalog.due() if not _still_blocked(item, parts)]
+    return ask_for(items, parts, "due", new=False) if items else None
+
+
+def _still_blocked(item: Item, parts: Parts) -> bool:
+    blocked = [s for s in item.steps if s.state is State.BLOCKED]
+    return any(parts.engines.missing(s.step, item) is not None for s in blocked)
+
+
+@_sensor(name="died", minimum_interval_seconds=5, description="Ends runs whose worker has died.")
+def died(context: dg.SensorEvaluationContext, parts: dg.ResourceParam[Parts]) -> Evaluation:
+    """A lease silent for 60 s is dead: its run is reported failed, and Dagster's retry takes it up again."""
+    silent = {lease.run_id for lease in parts.catalog.dead_leases()}
+    for run_id in silent:
+        run = context.instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            context.instance.report_run_failed(run, "Its worker has not been heard of for a minute.")
+        retake(run, run_id, parts)
+    return dg.SkipReason(f"{len(silent)} runs had died." if silent else "All runs are alive.")
+
+
+SENSORS = (inbox, asks, due, died)

@@ -1,0 +1,95 @@
+"""The only reader of the environment: NEXUS_* variables and `.env`. docs/settings.md has the table."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from nexus_pipeline.domain.chain import STEPS
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default for a laptop. Frozen: what was read at the start holds until the end."""
+
+    model_config = SettingsConfigDict(env_prefix="NEXUS_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(Path(".nexus"), description="Folder under which everything embedded lives.")
+    blobs: str | None = Field(None, description="Where bytes are kept: `file:///folder` or `s3://bucket/prefix`.")
+    inbox: str | None = Field(
+        None, description="Where items are dropped: `file://` or `s3://`; `blobs/inbox` by default."
+    )
+    catalog: str | None = Field(None, description="SQLAlchemy URL of the catalog; SQLite under the home by default.")
+    archive: str | None = Field(None, description="Folder or `s3://` URL of the LanceDB archive.")
+    s3_endpoint: str | None = Field(None, description="Address of an S3 server other than Amazon's.")
+    speech: str = Field("faster-whisper:auto", description="Speech engine, `engine[:model]`, or `none`.")
+    enricher: str = Field("auto", description="Enrichment engine, `engine[:model]`, `auto` or `none`.")
+    embedder: str = Field("minilm", description="Embedding engine, `engine[:model]`.")
+    models: Path | None = Field(None, description="Folder with models; tried before anything is fetched.")
+    batch: int = Field(64, ge=1, le=1000, description="Items in one run at most.")
+    width: Annotated[dict[str, int], NoDecode] = Field(
+        default_factory=dict, description="Items side by side for each step, `transcript=2,raw=4`."
+    )
+    max_bytes: int = Field(50_000_000_000, ge=1, description="Largest file that is taken, in bytes.")
+    max_duration_s: float = Field(86_400, gt=0, description="Longest item that is taken, in seconds.")
+    allow_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Private hosts that fetching may reach, separated by commas."
+    )
+    site: str = Field("http://127.0.0.1:8000", description="Address of Nexus's pages, for the links in Dagster's UI.")
+    url: str | None = Field(None, description="Address of a Nexus server: makes the command line a client of it.")
+    key: SecretStr | None = Field(None, description="Key for that server.")
+    log: Literal["text", "json"] = Field("text", description="Form of the log lines.")
+
+    @field_validator("width", mode="before")
+    @classmethod
+    def _widths(cls, told: object) -> object:
+        if not isinstance(told, str):
+            return told
+        pairs = (part.partition("=") for part in told.split(",") if part.strip())
+        return {step.strip(): int(number) for step, _, number in pairs}
+
+    @field_validator("width")
+    @classmethod
+    def _known_steps(cls, width: dict[str, int]) -> dict[str, int]:
+        unknown = sorted(set(width) - set(STEPS))
+        if unknown or any(number < 1 for number in width.values()):
+            msg = f"NEXUS_WIDTH wants step=number with steps {', '.join(STEPS)} and numbers from 1"
+            raise ValueError(msg)
+        return width
+
+    @field_validator("allow_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, told: object) -> object:
+        return tuple(h.strip() for h in told.split(",") if h.strip()) if isinstance(told, str) else told
+
+    @cached_property
+    def root(self) -> Path:
+        """The home as an absolute path."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def blobs_url(self) -> str:
+        """Where bytes are kept."""
+        return self.blobs or (self.root / "blobs").as_uri()
+
+    @property
+    def inbox_url(self) -> str:
+        """Where items are dropped."""
+        return self.inbox or self.blobs_url.rstrip("/") + "/inbox"
+
+    @property
+    def catalog_url(self) -> str:
+        """SQLAlchemy URL of the catalog."""
+        return self.catalog or f"sqlite:///{self.root / 'catalog.sqlite'}"
+
+    @property
+    def archive_path(self) -> str:
+        """Absolute folder (LanceDB takes relative ones for its cloud) or `s3://` URL of the archive."""
+        told = self.archive or str(self.root / "archive")
+        return told if "://" in told else str(Path(told).expanduser().absolute())
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again: converted models, downloads on their way."""
+        return self.root / "cache"

@@ -1,0 +1,10 @@
+"""The map of the house: what happens to an item, in order. Adding a step is one file and one line here."""
+
+from nexus_pipeline.steps.embedding import EMBEDDING
+from nexus_pipeline.steps.enrichment import ENRICHMENT
+from nexus_pipeline.steps.fingerprint import FINGERPRINT
+from nexus_pipeline.steps.raw import RAW
+from nexus_pipeline.steps.step import Step
+from nexus_pipeline.steps.transcript import TRANSCRIPT
+
+CHAIN: tuple[Step, ...] = (RAW, FINGERPRINT, TRANSCRIPT, ENRICHMENT, EMBEDDING)

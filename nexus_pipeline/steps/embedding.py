@@ -1,0 +1,82 @@
+"""embedding: passages and their vectors, computed and written for gathered items together."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from nexus_pipeline import results
+from nexus_pipeline.domain.items import Item
+from nexus_pipeline.domain.passages import Passage
+from nexus_pipeline.ports import Vectors
+from nexus_pipeline.steps.step import Landed, Step, Work, silent
+from nexus_pipeline.wiring import Parts
+
+
+def embedding(works: Sequence[Work], parts: Parts) -> Iterator[Landed]:
+    """Cut, embed all texts in one call, keep the vectors, replace the rows in one commit, then land each item."""
+    cut = [results.cut(work.item, parts) for work in works]
+    vectors = _vectors(works, cut, parts)
+    parts.archive.replace(
+        [results.rows(w.item, found, own, parts) for w, found, own in zip(works, cut, vectors, strict=True)]
+    )
+    _leave_out_copies(works, parts)
+    name = parts.engines.embedder().name
+    for work, found in zip(works, cut, strict=True):
+        parts.blobs.delete(work.item.key("transcript", "partial", ""))
+        yield Landed(work, result={"passages": len(found)}, numbers={"passages": len(found)}, engine=name)
+
+
+def _leave_out_copies(works: Sequence[Work], parts: Parts) -> None:
+    """An older item may have found meanwhile that one of these is its copy: it links first and removes rows then."""
+    now = parts.catalog.find([work.item.id for work in works])
+    copies = [item.id for item in now.values() if item.duplicate_of]
+    if copies:
+        parts.archive.remove(copies)
+
+
+def _vectors(works: Sequence[Work], cut: Sequence[Sequence[Passage]], parts: Parts) -> list[Vectors]:
+    """Each item's vectors: kept ones where they are, the rest computed together."""
+    embedder = parts.engines.embedder()
+    kept = [None if work.redo else _kept(work, len(found), parts) for work, found in zip(works, cut, strict=True)]
+    texts = [p.indexed_text for found, own in zip(cut, kept, strict=True) if own is None for p in found]
+    fresh = embedder.embed(texts) if texts else np.zeros((0, embedder.dimensions), np.float32)
+    out, at = [], 0
+    for work, found, own in zip(works, cut, kept, strict=True):
+        if own is not None:
+            out.append(own)
+            continue
+        out.append(fresh[at : at + len(found)])
+        at += len(found)
+        parts.blobs.put(results.vectors_key(work.item, work.version_key), results.arrow(out[-1]))
+    return out
+
+
+def _kept(work: Work, n: int, parts: Parts) -> Vectors | None:
+    key = results.vectors_key(work.item, work.version_key)
+    if not parts.blobs.exists(key):
+        return None
+    own = results.vectors_of(parts.blobs.read(key))
+    return own if len(own) == n else None
+
+
+def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
+    embedder = parts.engines.embedder()
+    # Title and tags stand in the rows, so a change of theirs makes the rows stale.
+    told = hashlib.sha256("\0".join((item.title, *item.tags)).encode()).hexdigest()[:16]
+    return {"engine": embedder.name, **embedder.parameters(), "told": told}
+
+
+EMBEDDING = Step(
+    name="embedding",
+    code_version="1",
+    run=embedding,
+    needs=("transcript",),
+    wants=("enrichment",),
+    parameters=_parameters,
+    skip=silent,
+    gathers=True,
+    adopts=False,  # rows of the archive must be written, too
+    description="Passages with vectors in the archive: from here on the item can be searched.",
+    kinds=("lancedb",),
+)

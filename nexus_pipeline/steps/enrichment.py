@@ -1,0 +1,49 @@
+"""enrichment: what a model infers from the transcript: summary, tags, chapters, action items and the like."""
+
+from collections.abc import Mapping
+
+from nexus_pipeline.domain.items import Item
+from nexus_pipeline.domain.states import Skipped
+from nexus_pipeline.domain.timeline import Transcript
+from nexus_pipeline.results import read
+from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one, silent
+from nexus_pipeline.wiring import Parts
+
+
+def enrichment(work: Work, parts: Parts) -> Landed:
+    """One call of the enricher; its short facts go onto the item's row, where listings filter by them."""
+    item = work.item
+    enricher = parts.engines.enricher(item)
+    if enricher is None:
+        msg = f"item {item.id}: no enricher although the step was not skipped"
+        raise RuntimeError(msg)
+    found = enricher.enrich(read(item, "transcript", Transcript, parts), title=item.title, duration_s=item.duration_s)
+    facts = {"summary": found.summary, "category": found.category, "sentiment": found.sentiment.label}
+    numbers = {
+        "tags": len(found.tags),
+        "chapters": len(found.chapters),
+        "action_items": len(found.action_items),
+        "sentiment": found.sentiment.score,
+    }
+    return Landed(work, result=found, facts=facts, numbers=numbers, engine=enricher.name)
+
+
+def _skip(item: Item, parts: Parts) -> Skipped | None:
+    return silent(item, parts) or (Skipped.SWITCHED_OFF if parts.engines.enricher(item) is None else None)
+
+
+def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
+    enricher = parts.engines.enricher(item)
+    return {"engine": enricher.name, **enricher.parameters()} if enricher else {"engine": "none"}
+
+
+ENRICHMENT = Step(
+    name="enrichment",
+    code_version="1",
+    run=one_by_one(enrichment),
+    needs=("transcript",),
+    parameters=_parameters,
+    skip=_skip,
+    description="Summary, topics, tags, category, sentiment, chapters, action items, entities.",
+    kinds=("ai",),
+)

@@ -1,0 +1,200 @@
+"""raw: takes the item's bytes out of the inbox or from the web, keeps them, and makes what other steps and people play.
+
+Doing it again reads the kept bytes; only a URL is fetched again when a person asks.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from nexus_pipeline.domain import errors
+from nexus_pipeline.domain.items import Item, Kind, MediaFacts
+from nexus_pipeline.ports import Fetched
+from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one
+from nexus_pipeline.wiring import Parts, intake
+
+SPEECH = "speech.flac"
+THUMBNAIL = "thumbnail.webp"
+FETCHING, STORING, CONVERTING = "fetching", "storing", "converting"
+
+
+def _suffix(name: str) -> str:
+    """A short, harmless suffix of a file name: a blob's key must not carry words of a title."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) else ""
+
+
+def original_key(item: Item) -> str:
+    """Where the bytes as fetched are kept."""
+    return item.key("raw", "original" + _suffix(item.filename or ""))
+
+
+def raw(work: Work, parts: Parts) -> Landed:
+    """Fetch or take, keep, probe, convert."""
+    facts: dict[str, Any] = {}
+    item = work.item
+    transcript = _sidecar(item, parts)
+    if item.origin.startswith(("http://", "https://")):
+        facts |= _fetch(work, parts)
+    else:
+        _take(item, parts)
+    if item.inbox_key:
+        intake.leave(parts.inbox, item.inbox_key)
+    key = facts.pop("key", None) or original_key(item)
+    transcript = facts.pop("transcript", None) or transcript
+    facts["sidecar_digest"] = _digest(transcript, parts) if transcript else None
+    work.progress(0.3, STORING)
+    with parts.blobs.local(key) as path:
+        _verify(item, path)
+        media = MediaFacts(Kind.TEXT) if item.kind is Kind.TEXT else parts.media.probe(path)
+        facts |= {"bytes": path.stat().st_size, **_columns(media)}
+        chapters = [] if media.kind is Kind.TEXT else [asdict(c) for c in parts.media.chapters(path)]
+        files = _convert(work, parts, path, media)
+    numbers = {"bytes": facts["bytes"], "duration_s": media.duration_s or 0.0}
+    result = {
+        "original": key,
+        "transcript": transcript,
+        "files": files,
+        "media": asdict(media),
+        "chapters": facts.pop("chapters", None) or chapters,
+    }
+    return Landed(work, result=result, facts={**facts, "inbox_key": None}, numbers=numbers)
+
+
+def _columns(media: MediaFacts) -> Mapping[str, Any]:
+    told = asdict(media)
+    return {name: told[name] for name in ("kind", "duration_s", "width", "height", "fps", "channels")}
+
+
+def _take(item: Item, parts: Parts) -> None:
+    """Move the object out of the inbox; if it has left already, its bytes must be kept."""
+    key = original_key(item)
+    if item.inbox_key and parts.inbox.exists(item.inbox_key):
+        version = item.origin.rpartition("@")[2]
+        if item.origin.startswith("inbox:") and parts.inbox.info(item.inbox_key).version != version:
+            raise errors.SourceGone(
+                f"item {item.id}: its file was replaced before it was taken; the new one is an item"
+            )
+        parts.take(item.inbox_key, key)
+    elif not parts.blobs.exists(key):
+        raise errors.SourceGone(f"item {item.id}: its file has left the inbox before it was taken; add it again")
+
+
+def _sidecar(item: Item, parts: Parts) -> str | None:
+    """Move the transcript beside the file, too; where it is kept, if there is one."""
+    if item.sidecar_key is None:
+        return None
+    key = item.key("raw", "transcript" + _suffix(item.sidecar_key))
+    if parts.inbox.exists(item.sidecar_key):
+        parts.take(item.sidecar_key, key)
+    return key if parts.blobs.exists(key) else None
+
+
+def _digest(key: str, parts: Parts) -> str:
+    """Makes the transcript stale when the file beside the item is another."""
+    digest = hashlib.sha256()
+    for chunk in parts.blobs.stream(key):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _fetch(work: Work, parts: Parts) -> dict[str, Any]:
+    """Fetch a URL, unless its bytes are kept and nobody asked for it to be fetched again."""
+    item = work.item
+    note = item.key("raw", "fetched.json")
+    if not work.redo and parts.blobs.exists(note):
+        return _fetched_facts(json.loads(parts.blobs.read(note)))
+    work.progress(0.0, FETCHING)
+    # not the scratch folder: a broken download goes on where it stopped, in a later run too
+    folder = parts.settings.cache / "fetching" / item.id
+    folder.mkdir(parents=True, exist_ok=True)
+    fetched = parts.source(item.origin).fetch(
+        item.origin, folder, parts.limits, lambda done: work.progress(0.3 * done, FETCHING), work.cancelled
+    )
+    work.progress(0.3, STORING)
+    key = item.key("raw", "original" + _suffix(fetched.filename))
+    parts.blobs.put_file(key, fetched.path, move=True)
+    told = _note(item, fetched, key)
+    if fetched.sidecar is not None:
+        told["transcript"] = item.key("raw", "transcript" + _suffix(fetched.sidecar.name))
+        parts.blobs.put_file(told["transcript"], fetched.sidecar, move=True)
+    parts.blobs.put(note, json.dumps(told).encode())
+    for left in folder.iterdir():
+        left.unlink()
+    folder.rmdir()
+    return _fetched_facts(told)
+
+
+def _note(item: Item, fetched: Fetched, key: str) -> dict[str, Any]:
+    return {
+        "key": key,
+        "title": fetched.title if item.title == item.origin else item.title,
+        "filename": fetched.filename,
+        "author": fetched.author,
+        "description": fetched.description,
+        "published_at": fetched.published_at.isoformat() if fetched.published_at else None,
+        "tags": sorted({*item.tags, *fetched.tags}),
+        "chapters": [asdict(c) for c in fetched.chapters],
+    }
+
+
+def _fetched_facts(told: dict[str, Any]) -> dict[str, Any]:
+    from datetime import datetime
+
+    published = told["published_at"]
+    return {
+        **{name: value for name, value in told.items() if value not in (None, [], "")},
+        **({"published_at": datetime.fromisoformat(published)} if published else {}),
+    }
+
+
+def _verify(item: Item, path: Path) -> None:
+    """An upload whose digest was declared must have it."""
+    declared = item.origin.removeprefix("sha256:")
+    if declared == item.origin:
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != declared.partition("+")[0]:
+        raise errors.DigestMismatch(f"item {item.id}: the bytes are not those that were declared; upload it again")
+
+
+def _convert(work: Work, parts: Parts, path: Path, media: MediaFacts) -> dict[str, str]:
+    """Speech, rendition and thumbnail, as far as there is sound or a picture; name -> blob key."""
+    item = work.item
+    files: dict[str, Path] = {}
+    if media.kind is Kind.TEXT:
+        return {}
+    if media.channels:
+        to = work.folder / SPEECH
+        parts.media.speech(path, to, media, lambda d: work.progress(0.3 + 0.4 * d, CONVERTING), work.cancelled)
+        files["speech"] = to
+    rendition = parts.media.rendition(
+        path, work.folder, media, lambda d: work.progress(0.7 + 0.2 * d, CONVERTING), work.cancelled
+    )
+    if rendition is not None:
+        files["play"] = rendition
+    thumbnail = work.folder / THUMBNAIL
+    if parts.media.thumbnail(path, thumbnail, media):
+        files["thumbnail"] = thumbnail
+    work.progress(0.9, STORING)
+    keys = {}
+    for name, file in files.items():
+        keys[name] = item.key("raw", file.name)
+        parts.blobs.put_file(keys[name], file, move=True)
+    return keys
+
+
+RAW = Step(
+    name="raw",
+    code_version="1",
+    run=one_by_one(raw),
+    # a transcript that comes later must be taken, too
+    parameters=lambda item, _parts: {"beside": _suffix(item.sidecar_key)} if item.sidecar_key else {},
+    description="The bytes as fetched, and from them: 16 kHz speech, what a browser can play, a thumbnail.",
+    kinds=("ffmpeg", "file"),
+)

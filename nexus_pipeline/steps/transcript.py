@@ -1,0 +1,134 @@
+"""transcript: what was said when: heard in windows and published as it is heard, or taken from a file beside it."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from nexus_pipeline.domain.items import Item, Kind
+from nexus_pipeline.domain.passages import passages
+from nexus_pipeline.domain.states import Skipped, State
+from nexus_pipeline.domain.timeline import Coverage, Segment, Transcript, Window
+from nexus_pipeline.ports import ItemPassages, Speech
+from nexus_pipeline.results import INHERITED, read
+from nexus_pipeline.steps.fingerprint import RawResult
+from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one
+from nexus_pipeline.wiring import Parts
+
+PARTIAL_EVERY_S = 30.0
+"""Passages of what has been heard so far are written at most this often: each is a commit of the archive."""
+
+_segments = TypeAdapter(list[Segment])
+_transcript = TypeAdapter(Transcript)
+
+
+def transcript(work: Work, parts: Parts) -> Landed:
+    """From the file beside it if there is one, else heard."""
+    inherited = work.item.key("transcript", INHERITED)
+    if not work.redo and parts.blobs.exists(inherited):
+        return _landed(work, _transcript.validate_json(parts.blobs.read(inherited)), {})
+    if _beside(work.item):
+        return _taken(work, parts)
+    speech = parts.engines.speech(work.item)
+    if speech is None:
+        return Landed(work, state=State.SKIPPED, reason=Skipped.SWITCHED_OFF)
+    with parts.blobs.local(read(work.item, "raw", RawResult, parts).files["speech"]) as audio:
+        duration_s = work.item.duration_s or 0.0
+        windows = speech.transcribe(audio, duration_s, work.item.language, work.cancelled)
+        return _heard(work, parts, speech, windows)
+
+
+def _heard(work: Work, parts: Parts, speech: Speech, windows: Iterator[Window]) -> Landed:
+    """Gather windows, publish each, land the whole."""
+    began, published = time.monotonic(), time.monotonic()
+    segments: list[Segment] = []
+    voiced_s, language, duration_s = 0.0, work.item.language, work.item.duration_s or 0.0
+    for n, window in enumerate(windows):
+        segments += window.segments
+        voiced_s += window.voiced_s
+        language = window.language or language
+        if window.segments:
+            key = work.item.key("transcript", "partial", f"{n}.json")
+            parts.blobs.put(key, _segments.dump_json(list(window.segments)))
+        work.progress(min(window.end_s / duration_s, 1.0) if duration_s else 0.0)
+        if segments and time.monotonic() - published > PARTIAL_EVERY_S:
+            _publish(work.item, segments, language, parts)
+            published = time.monotonic()
+    if not segments:
+        return Landed(work, state=State.SKIPPED, reason=Skipped.SILENCE, engine=speech.name, numbers={"segments": 0})
+    heard = Transcript(language, speech.name, tuple(segments), Coverage(voiced_s, _spoken_s(segments)))
+    seconds = time.monotonic() - began
+    numbers = {"real_time_factor": seconds / duration_s if duration_s else 0.0, "voiced_s": voiced_s}
+    return _landed(work, heard, numbers)
+
+
+def _publish(item: Item, segments: list[Segment], language: str | None, parts: Parts) -> None:
+    """What has been heard so far can be searched before all of it has been heard."""
+    found = passages(segments, title=item.title)
+    vectors = parts.engines.embedder().embed([p.indexed_text for p in found])
+    parts.archive.replace([ItemPassages(item, found, vectors, partial=True, tags=item.tags, language=language)])
+
+
+def _taken(work: Work, parts: Parts) -> Landed:
+    """The transcript that came with the item, and it says so."""
+    made = read(work.item, "raw", RawResult, parts)
+    with parts.blobs.local(made.transcript or made.original) as path:
+        found = parts.read_transcript(path)
+    if not found.segments:
+        return Landed(work, state=State.SKIPPED, reason=Skipped.SILENCE, engine=found.engine, numbers={"segments": 0})
+    return _landed(work, found, {})
+
+
+def _landed(work: Work, found: Transcript, numbers: Mapping[str, float]) -> Landed:
+    told = {
+        **numbers,
+        "segments": len(found.segments),
+        "words": sum(len(s.text.split()) for s in found.segments),
+        "coverage": round(found.coverage.transcribed_s / found.coverage.voiced_s, 3)
+        if found.coverage.voiced_s
+        else 1.0,
+    }
+    return Landed(work, result=asdict(found), facts={"language": found.language}, numbers=told, engine=found.engine)
+
+
+def _spoken_s(segments: list[Segment]) -> float:
+    return float(np.sum([s.end_s - s.start_s for s in segments]))
+
+
+def _beside(item: Item) -> bool:
+    return item.sidecar_digest is not None or item.kind is Kind.TEXT
+
+
+def _skip(item: Item, parts: Parts) -> Skipped | None:
+    if item.duplicate_of:
+        return Skipped.DUPLICATE
+    if _beside(item):
+        return None
+    if not item.channels:
+        return Skipped.NO_AUDIO
+    return Skipped.SWITCHED_OFF if parts.engines.speech(item) is None else None
+
+
+def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
+    if item.duplicate_of:
+        return {"duplicate_of": item.duplicate_of}
+    if _beside(item):
+        return {"beside": item.sidecar_digest or "itself"}
+    speech = parts.engines.speech(item) if item.channels else None
+    # The language that a person gave counts; the one that was heard is a result, and would make it stale at once.
+    return {"engine": speech.name, **speech.parameters()} if speech else {"engine": "none"}
+
+
+TRANSCRIPT = Step(
+    name="transcript",
+    code_version="1",
+    run=one_by_one(transcript),
+    needs=("raw",),
+    after=("fingerprint",),  # a copy is not heard again
+    parameters=_parameters,
+    skip=_skip,
+    description="Timed speech, heard in windows and readable as it is heard; or the transcript that came beside it.",
+    kinds=("whisper",),
+)

@@ -1,0 +1,99 @@
+"""The embedded worker: takes a lane's runs out of a folder, one at a time, in one warm process.
+
+Celery's `solo` pool: models stay loaded from run to run, and nothing is forked after LanceDB and thread pools have
+started. `python -m nexus_pipeline.worker now`
+"""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_celery.launcher import CeleryRunLauncher
+
+from nexus_pipeline import definitions
+from nexus_pipeline.domain.items import Lane
+from nexus_pipeline.lanes import LANE_TAG, retake, shut_down
+from nexus_pipeline.resources import parts_of_process
+from nexus_pipeline.wiring import sweep_scratch
+
+log = logging.getLogger(__name__)
+
+
+def app(instance: dg.DagsterInstance) -> Any:
+    """The launcher's own Celery app with the tasks that execute runs."""
+    from dagster_celery.tasks import create_execute_job_task, create_resume_job_task
+
+    launcher = instance.run_launcher
+    if not isinstance(launcher, CeleryRunLauncher):
+        msg = "this Dagster instance launches runs without Celery; start the worker through `nexus up`"
+        raise SystemExit(msg)
+    create_execute_job_task(launcher.celery)
+    create_resume_job_task(launcher.celery)
+    return launcher.celery
+
+
+def sweep(instance: dg.DagsterInstance, lane: Lane) -> int:
+    """End the runs of a worker that died: this is the lane's only worker, so nobody else can be at them.
+
+    Dagster's automatic retry takes them up again with their tags and config. Returns how many there were.
+    """
+    parts = parts_of_process()
+    begun = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    runs = instance.get_runs(dg.RunsFilter(statuses=begun, tags={LANE_TAG: lane.value}))
+    for run in runs:
+        if run.status is dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, "The worker ended while the run was being cancelled.")
+        else:
+            instance.report_run_failed(run, "The worker died; the run is taken up again.")
+        retake(run, run.run_id, parts)
+    return len(runs)
+
+
+def work(lane: Lane) -> None:
+    """Work off a lane's runs until told to end."""
+    signal.signal(signal.SIGTERM, lambda *_: _stop())
+    signal.signal(signal.SIGINT, lambda *_: _stop())
+    with dg.DagsterInstance.get() as instance:
+        celery = app(instance)
+        folder = celery.conf.broker_transport_options.get("data_folder_in")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        died = sweep(instance, lane)
+        if died:
+            log.warning("lane=%s runs that died with their worker: %d", lane, died)
+        _warm_up()
+        worker = celery.Worker(
+            queues=[lane.value],
+            pool="solo",
+            concurrency=1,
+            loglevel="WARNING",
+            hostname=f"{lane}@nexus",
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        worker.start()
+
+
+def _stop() -> None:
+    """The run in progress sees it and stops; Celery stops when the run has returned."""
+    shut_down()
+    from celery.worker import state
+
+    state.should_stop = 0
+
+
+def _warm_up() -> None:
+    """Load what the first run would wait for."""
+    parts = parts_of_process()
+    sweep_scratch(parts.settings)
+    definitions.defs()
+    parts.warm_up()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    work(Lane(sys.argv[1]))
