@@ -20,6 +20,8 @@ from nexus_pipeline.turns import SHUTDOWN, Run
 from nexus_pipeline.wiring import Parts, widths
 
 ITEMS = dg.DynamicPartitionsDefinition(name="items")
+NEVER = 2**62
+"""Newer than any event: what comes `after` a step does not become stale with it."""
 LOOK_EVERY_S = 2.0
 """How often a run asks Dagster whether a person has terminated it."""
 
@@ -79,9 +81,9 @@ def build_chain(batch: int, steps: Sequence[Step] = CHAIN) -> dg.AssetsDefinitio
             widths(parts.settings),
             stopped=_Terminated(context),
         )
-        tally = Tally(steps)
+        tally, by_name = Tally(), {step.name: step for step in steps}
         for landed in flow.land(ids):
-            _log(context, landed, parts)
+            _log(context, landed, by_name.get(landed.work.step, steps[0]), parts)
             tally.count(landed)
         yield from tally.checks(context.selected_asset_check_keys, parts)
         tally.fail(len(ids))
@@ -122,39 +124,43 @@ class _Terminated:
 # ---------------------------------------------------------------- events
 
 
-def _log(context: dg.AssetExecutionContext, landed: Landed, parts: Parts) -> None:
+def _log(context: dg.AssetExecutionContext, landed: Landed, step: Step, parts: Parts) -> None:
     """One event for what landed: a materialization, or an observation that says why not."""
-    item, step = landed.work.item, landed.work.step or CHAIN[0].name
+    item = landed.work.item
     link = dg.MetadataValue.url(f"{parts.settings.site}/items/{item.id}")
-    if landed.error is not None:
-        told: dict[str, str | dg.MetadataValue] = {"code": landed.error.code, "item": link, "state": landed.state.value}
-        if not isinstance(landed.error, errors.LeaseLost):
-            context.log.warning("item_id=%s step=%s %s: %s", item.id, step, landed.error.code, landed.error)
-        context.log_event(dg.AssetObservation(step, partition=item.id, metadata=told))
+    if landed.error is None:
+        newest = context.instance.event_log_storage.get_maximum_record_id() or 0
+        context.log_event(materialization(landed, step, link, newest))
         return
-    context.log_event(materialization(landed, step, link))
+    told: dict[str, str | dg.MetadataValue] = {"code": landed.error.code, "item": link, "state": landed.state.value}
+    context.log_event(dg.AssetObservation(step.name, partition=item.id, metadata=told))
 
 
-def materialization(landed: Landed, step: str, link: dg.UrlMetadataValue) -> dg.AssetMaterialization:
-    """Numbers, a link and the versions by which the UI knows what is stale; never a title or words of the item."""
+def materialization(landed: Landed, step: Step, link: dg.UrlMetadataValue, newest: int) -> dg.AssetMaterialization:
+    """Numbers, a link and the versions by which the UI knows what is stale; never a title or words of the item.
+
+    Logged by hand an event has no versions, and the UI would call everything fresh. `newest` is the id of the newest
+    event: an input that lands after it with another version makes this stale.
+    """
+    item = landed.work.item
     numbers = {name: dg.MetadataValue.float(float(value)) for name, value in landed.numbers.items()}
     reason = {"skipped": dg.MetadataValue.text(str(landed.reason))} if landed.reason else {}
-    code_version = next(s.code_version for s in CHAIN if s.name == step)
+    tags = {"dagster/code_version": step.code_version, "dagster/data_version": landed.work.version_key}
+    for name in step.upstream:
+        version = item.step(name).version_key
+        if version:
+            tags[f"dagster/input_data_version/{name}"] = version
+            tags[f"dagster/input_event_pointer/{name}"] = str(NEVER if name in step.after else newest)
     return dg.AssetMaterialization(
-        step,
-        partition=landed.work.item.id,
-        metadata={**numbers, **reason, "item": link},
-        # Logged by hand an event has no versions, and the UI would call everything fresh.
-        tags={"dagster/code_version": code_version, "dagster/data_version": landed.work.version_key},
+        step.name, partition=item.id, metadata={**numbers, **reason, "item": link}, tags=tags
     )
 
 
 class Tally:
     """Counts what landed, for the run's end."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self) -> None:
         """Nothing yet."""
-        self.steps = steps
         self.causes: Counter[str] = Counter()
         self.failed: set[str] = set()
         self.silent = 0

@@ -17,7 +17,7 @@ from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import State
 from nexus_pipeline.steps.step import Landed, Step
-from nexus_pipeline.turns import Run, Turn, Turns
+from nexus_pipeline.turns import SHUTDOWN, Run, Turn, Turns
 from nexus_pipeline.wiring import Parts
 
 log = logging.getLogger(__name__)
@@ -66,8 +66,8 @@ class Flow:
                 yield self._held(held)
             yield from self._until_all_landed(waiting)
         finally:
-            # Reached early when the caller stops listening: works see it, and nothing more begins.
-            self.turns.stop("the run ends")
+            # Reached early when the run is interrupted: works see it, nothing more begins, items go back to waiting.
+            self.turns.stop(SHUTDOWN)
             for pool in pools.values():
                 pool.shutdown(wait=True, cancel_futures=True)
             self.turns.over.set()

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -39,7 +39,9 @@ class Settings(BaseSettings):
     site: str = Field("http://127.0.0.1:8000", description="Address of Nexus's pages, for the links in Dagster's UI.")
     url: str | None = Field(None, description="Address of a Nexus server: makes the command line a client of it.")
     key: SecretStr | None = Field(None, description="Key for that server.")
-    log: Literal["text", "json"] = Field("text", description="Form of the log lines.")
+    dagster_home: Path | None = Field(
+        None, validation_alias="DAGSTER_HOME", description="Dagster's own: set by `nexus up` for what it starts."
+    )
 
     @field_validator("width", mode="before")
     @classmethod

@@ -251,8 +251,8 @@ def widths(settings: Settings) -> dict[str, int]:
     several items than from several threads on one (README of faster-whisper, "num_workers").
     """
     n = cores()
-    usual = {"raw": max(2, n), "fingerprint": max(1, n // 2), "transcript": max(1, min(4, n)), "enrichment": 1}
-    return {**usual, "embedding": 1, **settings.width}
+    usual = {"raw": max(2, n), "fingerprint": max(1, n // 2), "transcript": max(1, min(4, n))}
+    return {**dict.fromkeys(STEPS, 1), **usual, **settings.width}
 
 
 def scratch(settings: Settings) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from celery.signals import worker_ready
 from dagster_celery.launcher import CeleryRunLauncher
 
 from nexus_pipeline import definitions
@@ -58,6 +59,7 @@ def work(lane: Lane) -> None:
     signal.signal(signal.SIGINT, lambda *_: _stop())
     with dg.DagsterInstance.get() as instance:
         celery = app(instance)
+        ready = parts_of_process().settings.root / "queue" / f"{lane.value}.ready"
         folder = celery.conf.broker_transport_options.get("data_folder_in")
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -65,6 +67,7 @@ def work(lane: Lane) -> None:
         if died:
             log.warning("lane=%s runs that died with their worker: %d", lane, died)
         _warm_up()
+        worker_ready.connect(lambda **_: ready.touch(), weak=False)
         worker = celery.Worker(
             queues=[lane.value],
             pool="solo",

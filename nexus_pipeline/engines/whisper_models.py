@@ -1,7 +1,8 @@
 """Whisper's weights: which model a machine carries, where its folder is, and how it gets here.
 
-Looked for in `{models}/{name}`, `{models}/faster-whisper-{name}` and Hugging Face's own cache, in this order. Only
-`fetch` goes to the network, and asks with a time limit first: a network that swallows packets would hang it for ever.
+Looked for in `{models}/{name}`, `{models}/faster-whisper-{name}` and Hugging Face's own cache, in this order; a name
+that is an absolute path is the folder itself. Only `fetch` goes to the network, and asks with a time limit first: a
+network that swallows packets would hang it for ever.
 """
 
 import logging
@@ -53,7 +54,8 @@ def published(name: str) -> bool:
 
 def folder(name: str, models: Path | None) -> Path | None:
     """The folder with the weights, if they are on this machine."""
-    tried = [models / name, models / f"faster-whisper-{name}"] if models else []
+    tried = [Path(name)] if Path(name).is_absolute() else []
+    tried += [models / name, models / f"faster-whisper-{name}"] if models else []
     found = next((f for f in tried if (f / "model.bin").is_file()), None)
     return found or _cached(name)
 

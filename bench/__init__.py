@@ -1,0 +1,1 @@
+"""What Nexus claims about speed, as ratios measured side by side."""

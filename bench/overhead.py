@@ -1,0 +1,160 @@
+"""What the chain costs beyond its steps: a run in a warm worker against a bare loop over the same Step functions.
+
+Bars: at most 1.10 in CPU from 100 items on; the overhead of an item at 400 at most 0.02 CPU s above that at 100.
+`python -m bench.overhead [10 100 400] [--rounds 3]`
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import dagster as dg
+import psutil
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.launcher import LaunchRunContext
+
+from bench.said import MODELS, ROOT, SPEECH, files
+from bench.told import tell
+from nexus_api.dagster_home import DagsterHome
+from nexus_pipeline.domain.items import NewItem
+from nexus_pipeline.settings import Settings
+from nexus_pipeline.wiring import Parts
+
+BATCH = 64
+
+
+class Bare:
+    """The loop, warm in a process of its own."""
+
+    def __init__(self, home: Path) -> None:
+        command = [sys.executable, "-m", "bench.bare", str(home)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+    def go(self, paths: list[Path]) -> dict[str, float]:
+        self.process.stdin.write(json.dumps([str(p) for p in paths]) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+class Chain:
+    """The real one: catalog and archive on disk, Dagster's SQLite, runs through Celery in the embedded worker."""
+
+    def __init__(self, home: Path) -> None:
+        settings = Settings(home=home, speech=SPEECH, models=MODELS)
+        self.parts = Parts(settings)
+        at = DagsterHome(settings.root)
+        at.write(code_port=0)
+        dagster_home = at.folder
+        env = {**os.environ, "NEXUS_HOME": str(home), "NEXUS_SPEECH": SPEECH, "NEXUS_MODELS": str(MODELS)}
+        env |= {"DAGSTER_HOME": str(dagster_home), "OMP_NUM_THREADS": "1"}
+        os.environ["DAGSTER_HOME"] = str(dagster_home)
+        self.instance = dg.DagsterInstance.get()
+        self.worker = subprocess.Popen([sys.executable, "-m", "nexus_pipeline.worker", "bulk"], env=env, cwd=ROOT)
+        repository = ReconstructableRepository.for_module("nexus_pipeline.definitions", "defs", str(ROOT))
+        self.job = repository.get_reconstructable_job("__ASSET_JOB")
+
+    def _new(self, path: Path, tag: str) -> NewItem:
+        key = f"{tag}-{path.name}"
+        self.parts.inbox.put_file(key, path)
+        return NewItem(tag, f"inbox:{key}", "inbox", path.stem, filename=path.name, inbox_key=key)
+
+    def _launch(self, ids: list[str]) -> str:
+        span = {"dagster/asset_partition_range_start": ids[0], "dagster/asset_partition_range_end": ids[-1]}
+        tags = {"nexus/lane": "bulk", "dagster-celery/queue": "bulk", "dagster/sensor_name": "inbox", **span}
+        run = self.instance.create_run_for_job(
+            self.job.get_definition().get_subset(asset_selection={dg.AssetKey(s) for s in STEPS}),
+            tags=tags,
+            run_config={"ops": {"chain": {"config": {"items": ids}}}},
+            job_code_origin=self.job.get_python_origin(),
+            asset_selection=frozenset(dg.AssetKey(s) for s in STEPS),
+        )
+        self.instance.run_launcher.launch_run(LaunchRunContext(run, None))
+        return run.run_id
+
+    def go(self, paths: list[Path], tag: str) -> dict[str, float]:
+        items = self.parts.catalog.add([self._new(path, tag) for path in paths])
+        ids = [item.id for item in items]
+        self.instance.add_dynamic_partitions("items", ids)
+        began, before = time.monotonic(), self.cpu()
+        runs = [self._launch(ids[n : n + BATCH]) for n in range(0, len(ids), BATCH)]
+        until = time.monotonic() + 60 + 10 * len(paths)
+        while time.monotonic() < until:
+            states = [self.instance.get_run_by_id(r).status for r in runs]
+            if all(s in {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE} for s in states):
+                break
+            time.sleep(0.1)
+        took = {"wall": time.monotonic() - began, "cpu": self.cpu() - before}
+        found = self.parts.catalog.find(ids)
+        wrong = [i.id for i in found.values() if i.state != "done"]
+        if wrong:
+            sys.exit(f"{len(wrong)} of {len(ids)} items did not end done: {found[wrong[0]]}")
+        return took
+
+    def cpu(self) -> float:
+        told = psutil.Process(self.worker.pid).cpu_times()
+        return told.user + told.system + told.children_user + told.children_system
+
+    def close(self) -> None:
+        self.worker.terminate()
+        self.worker.wait(30)
+
+
+STEPS = ("raw", "fingerprint", "transcript", "enrichment", "embedding")
+
+
+def main() -> None:
+    """Interleaved rounds, medians, bars."""
+    told = argparse.ArgumentParser()
+    told.add_argument("sizes", nargs="*", type=int, default=[10, 100, 400])
+    told.add_argument("--rounds", type=int, default=3)
+    args = told.parse_args()
+    paths = files(max(args.sizes) + 2)
+    home = Path(tempfile.mkdtemp(prefix="bench-overhead-"))
+    bare, chain = Bare(home / "bare"), Chain(home / "chain")
+    try:
+        bare.go(paths[-2:])
+        chain.go(paths[-2:], "warm")
+        rows = [measure(n, args.rounds, paths, bare, chain) for n in args.sizes]
+    finally:
+        bare.close()
+        chain.close()
+        shutil.rmtree(home, ignore_errors=True)
+    report(rows)
+
+
+def measure(n: int, rounds: int, paths: list[Path], bare: Bare, chain: Chain) -> dict[str, float]:
+    pairs = []
+    for r in range(rounds):
+        ours = chain.go(paths[:n], f"{n}-{r}")
+        theirs = bare.go(paths[:n])
+        pairs.append((ours, theirs))
+        print(f"n={n} round={r} chain={ours} bare={theirs}", file=sys.stderr, flush=True)
+    cpu = statistics.median(a["cpu"] / b["cpu"] for a, b in pairs)
+    wall = statistics.median(a["wall"] / b["wall"] for a, b in pairs)
+    extra = statistics.median((a["cpu"] - b["cpu"]) / n for a, b in pairs)
+    base = statistics.median(b["cpu"] / n for _, b in pairs)
+    return {"items": n, "cpu_ratio": cpu, "wall_ratio": wall, "bare_cpu_s": base, "overhead_cpu_s": extra}
+
+
+def report(rows: list[dict[str, float]]) -> None:
+    by_n = {row["items"]: row for row in rows}
+    bars = {f"cpu ratio at {n} <= 1.10": row["cpu_ratio"] <= 1.10 for n, row in by_n.items() if n >= 100}
+    if {100, 400} <= set(by_n):
+        grows = by_n[400]["overhead_cpu_s"] - by_n[100]["overhead_cpu_s"]
+        bars["overhead of an item at 400 <= that at 100 + 0.02 CPU s"] = grows <= 0.02
+    tell("overhead", rows, bars)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Files and URLs on their way into the inbox: the catalog's row first, the object last.
+
+A file's origin is its digest (with that of a transcript beside it), so the same bytes are the same item however often
+and under whatever name they are added. The person's own file is copied, never moved.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nexus_pipeline.domain.errors import NotFound
+from nexus_pipeline.domain.items import Item, Kind
+from nexus_pipeline.domain.states import ItemState, State
+from nexus_pipeline.wiring import Parts, intake
+
+Said = intake.Said
+"""What a person says of what they add."""
+
+TRANSCRIPTS = (".srt", ".vtt", ".json")
+"""Suffixes of a transcript beside a file, the one that is taken first."""
+_UNFINISHED = (".part", ".tmp", ".crdownload")
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A file that is to be added, and the transcript beside it."""
+
+    path: Path
+    sidecar: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The item, and whether it is new; not new is what was there already."""
+
+    item: Item
+    new: bool
+
+
+def is_url(told: str) -> bool:
+    """Whether it is an address rather than a path; `a:b` is a path."""
+    return re.match(r"[a-z][a-z0-9+.-]+://", told, re.IGNORECASE) is not None
+
+
+def files_at(told: Path) -> Iterator[Path]:
+    """The file itself, or all files below a folder in order; hidden and unfinished ones there are left out.
+
+    Raises NotFound for a path that is not there, or that is neither file nor folder.
+    """
+    try:
+        kind = told.stat().st_mode
+    except OSError as error:
+        raise NotFound(f"{_name(told)} is not there or cannot be read: {error.strerror}") from error
+    if stat.S_ISDIR(kind):
+        yield from _below(told)
+    elif stat.S_ISREG(kind):
+        yield told
+    else:
+        raise NotFound(f"{_name(told)} is neither a file nor a folder")
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(where, name)
+            if not name.startswith(".") and not name.lower().endswith(_UNFINISHED) and path.is_file():
+                yield path
+
+
+def offered(paths: Iterable[Path]) -> list[Offered]:
+    """Each file once, with the transcript beside it; a transcript goes with the file of its stem, not on its own."""
+    unique = list(dict.fromkeys(paths))
+    media = {(path.parent, path.stem) for path in unique if not _is_transcript(path)}
+    return [
+        Offered(path, _beside(path))
+        for path in unique
+        if not (_is_transcript(path) and (path.parent, path.stem) in media)
+    ]
+
+
+def _beside(path: Path) -> Path | None:
+    if _is_transcript(path):
+        return None
+    beside = (path.with_name(path.stem + suffix) for suffix in TRANSCRIPTS)
+    return next((one for one in beside if _is_file(one)), None)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # with this suffix the name is longer than any file's
+        return False
+
+
+def _is_transcript(path: Path) -> bool:
+    return path.suffix.lower() in TRANSCRIPTS
+
+
+def add_file(parts: Parts, file: Offered, wishes: Said) -> Added:
+    """Put a file into the inbox as an upload, unless its bytes are there already.
+
+    Raises StoreError (StoreFull where no space is left), NotFound when the file goes away or may not be read.
+    """
+    try:
+        new = intake.uploaded(file.path, wishes, sidecar=file.sidecar)
+    except OSError as error:
+        raise NotFound(f"{_name(file.path)} cannot be read: {error.strerror}") from error
+    if _is_transcript(file.path):
+        new = replace(new, kind=Kind.TEXT)
+    there = parts.catalog.find([new.id]).get(new.id)
+    if there is not None and not _lost(parts, there):
+        return Added(there, new=False)
+    item = parts.catalog.add([new])[0]
+    # where the item says that they are: under another name it may have been added before
+    put = replace(new, inbox_key=item.inbox_key, sidecar_key=item.sidecar_key)
+    intake.put_upload(parts.inbox, put, wishes, file.path, sidecar=file.sidecar)
+    if item.state is ItemState.FAILED:  # because its file was lost on the way: here it is
+        item = parts.catalog.ask("retry", [item.id])[0]
+    return Added(item, new=there is None)
+
+
+def add_url(parts: Parts, told: str, wishes: Said) -> Added:
+    """Ask for what is at an address. Raises BadAddress."""
+    new = intake.requested(told, wishes)
+    there = parts.catalog.find([new.id]).get(new.id)
+    if there is not None and (there.step("raw").state is not State.WAITING or parts.inbox.exists(str(new.inbox_key))):
+        return Added(there, new=False)
+    item = parts.catalog.add([new])[0]
+    intake.request_url(parts.inbox, told, wishes)
+    return Added(item, new=there is None)
+
+
+def _lost(parts: Parts, item: Item) -> bool:
+    """Whether its bytes are nowhere: it was added, and its object never came."""
+    if item.step("raw").state is State.DONE or (item.inbox_key and parts.inbox.exists(item.inbox_key)):
+        return False
+    return next(iter(parts.blobs.under(item.key("raw", ""))), None) is None
+
+
+def _name(path: Path) -> str:
+    """A file's name as text: what is no UTF-8 in it is shown as such."""
+    return os.fsencode(path).decode(errors="replace")

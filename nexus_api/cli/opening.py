@@ -1,0 +1,51 @@
+"""What every command begins with: the settings, and what it asks of Nexus."""
+
+import logging
+
+import click
+
+from nexus_api.cli import NOT_SET_UP, WRONG_USE, Failed
+from nexus_api.cli.printing import note
+from nexus_api.local import Local
+from nexus_pipeline.domain.errors import StoreFull
+from nexus_pipeline.settings import Settings
+
+
+def settings() -> Settings:
+    """From the environment and `.env`. Refuses NEXUS_URL, which this version cannot follow."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")  # to stderr
+    found = Settings()
+    if found.url:
+        raise Failed(
+            "NEXUS_URL is set, and this version of `nexus` cannot be a client of a server yet: "
+            "unset it to work on the stores of this machine",
+            WRONG_USE,
+        )
+    return found
+
+
+def opened(*, makes: bool = False) -> Local:
+    """The stores of this machine. `makes`: this command may be the first one ever, and makes them."""
+    found = settings()
+    forgotten = "home" not in found.model_fields_set and not (found.catalog or found.root.exists())
+    if forgotten and not makes:
+        raise Failed(
+            f"there is no archive at {found.root}: `nexus up` or `nexus add` makes one here, "
+            "or NEXUS_HOME says where yours is",
+            NOT_SET_UP,
+        )
+    make_home(found)
+    return Local(found, warn=note)
+
+
+def make_home(found: Settings) -> None:
+    """Make the folder under which everything embedded lives. Raises StoreFull where nobody may write."""
+    try:
+        found.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreFull(
+            f"no folder can be made at {found.root} ({error.strerror}): set NEXUS_HOME to a folder of yours"
+        ) from error
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -1,0 +1,237 @@
+"""Items, transcripts and hits as the contract writes them: the one place where JSON for people and programs is made.
+
+Every field of the contract is always there, null where nothing is known; instants are RFC 3339 in UTC with `Z`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from html import escape as html_escape
+from typing import Any, Literal
+
+from nexus_pipeline.domain.chain import STEPS
+from nexus_pipeline.domain.items import Item
+from nexus_pipeline.domain.listing import Page
+from nexus_pipeline.domain.search import Found, Hit
+from nexus_pipeline.domain.states import StepStatus
+from nexus_pipeline.domain.timeline import Segment, Transcript
+
+Json = dict[str, Any]
+TextFormat = Literal["txt", "srt", "vtt", "md"]
+
+escape = partial(html_escape, quote=False)
+
+
+def instant(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC, to the millisecond: `2026-11-21T10:00:00.000Z`. An instant without a zone is UTC."""
+    if at is None:
+        return None
+    utc = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def item(told: Item) -> Json:
+    """The contract's Item, its steps in the order of the chain."""
+    return {
+        "id": told.id,
+        "title": told.title,
+        "kind": told.kind,
+        "source": told.source,
+        "platform": told.platform,
+        "origin": told.origin,
+        "filename": told.filename,
+        "bytes": told.bytes,
+        "duration_s": _seconds(told.duration_s),
+        "width": told.width,
+        "height": told.height,
+        "fps": told.fps,
+        "channels": told.channels,
+        "language": told.language,
+        "author": told.author,
+        "description": told.description,
+        "published_at": instant(told.published_at),
+        "state": told.state,
+        "duplicate_of": told.duplicate_of,
+        "tags": list(told.tags),
+        "summary": told.summary,
+        "category": told.category,
+        "sentiment": told.sentiment,
+        "priority": told.priority,
+        "created_at": instant(told.created_at),
+        "updated_at": instant(told.updated_at),
+        "steps": [step(told.step(name)) for name in STEPS],
+    }
+
+
+def step(told: StepStatus) -> Json:
+    """The contract's step; `error` is null where nothing went wrong."""
+    error = None
+    if told.error_code is not None:
+        error = {
+            "code": told.error_code,
+            "message": told.error_message,
+            "retryable": told.retryable,
+            "next_attempt_at": instant(told.next_attempt_at),
+        }
+    return {
+        "step": told.step,
+        "state": told.state,
+        "phase": told.phase,
+        "reason": told.reason,
+        "progress": round(told.progress, 4),
+        "attempt": told.attempt,
+        "error": error,
+        "engine": told.engine,
+        "seconds": _seconds(told.seconds),
+        "cost": told.cost,
+        "run_id": told.run_id,
+        "started_at": instant(told.started_at),
+        "ended_at": instant(told.ended_at),
+    }
+
+
+def listing(told: Page) -> Json:
+    """A page of items: the contract's list body."""
+    return items(told.items, told.next_cursor)
+
+
+def items(told: Iterable[Item], next_cursor: str | None = None) -> Json:
+    """Any items as the contract's list body."""
+    return {"items": [item(one) for one in told], "next_cursor": next_cursor}
+
+
+def hit(told: Hit, of: Item, site: str) -> Json:
+    """The contract's Hit; `site` is the address of Nexus's pages, without a slash at its end."""
+    media = f"{site.rstrip('/')}/api/media/{told.item_id}"
+    return {
+        "item_id": told.item_id,
+        "title": of.title,
+        "kind": told.kind,
+        "start_s": _seconds(told.start_s),
+        "end_s": _seconds(told.end_s),
+        "text": told.text,
+        "highlights": [list(one) for one in told.highlights],
+        "speaker": told.speaker,
+        "language": told.language,
+        "tags": list(told.tags),
+        "score": round(told.score, 6),
+        "play_url": f"{media}/play#t={told.start_s:.3f}".rstrip("0").rstrip("."),
+        "thumbnail_url": f"{media}/thumbnail" if of.width else None,
+    }
+
+
+def found(told: Found, items: Mapping[str, Item], site: str, took_ms: float) -> Json:
+    """The body of a search: hits whose item is not there (any more) are left out."""
+    return {
+        "hits": [hit(one, items[one.item_id], site) for one in told.hits if one.item_id in items],
+        "facets": {field: dict(counts) for field, counts in told.facets.items()},
+        "total": told.total,
+        "total_is_bound": told.total_is_bound,
+        "took_ms": round(took_ms, 1),
+    }
+
+
+def transcript(item_id: str, told: Transcript) -> Json:
+    """The contract's Transcript."""
+    return {
+        "item_id": item_id,
+        "language": told.language,
+        "engine": told.engine,
+        "coverage": {
+            "voiced_s": _seconds(told.coverage.voiced_s),
+            "transcribed_s": _seconds(told.coverage.transcribed_s),
+            "repaired": [[_seconds(a), _seconds(b)] for a, b in told.coverage.repaired],
+        },
+        "speakers": dict(told.speakers),
+        "segments": [_segment(one) for one in told.segments],
+    }
+
+
+def _segment(told: Segment) -> Json:
+    return {
+        "id": told.id,
+        "start_s": _seconds(told.start_s),
+        "end_s": _seconds(told.end_s),
+        "speaker": told.speaker,
+        "text": told.text,
+        "words": [asdict(word) for word in told.words],
+    }
+
+
+def text(told: Transcript, form: TextFormat, title: str) -> str:
+    """A transcript for reading (txt, md) or for players (srt, vtt); ends with a line end, empty if nothing was said."""
+    if form in {"srt", "vtt"}:
+        lines = _subtitles(told, form)
+    elif form == "md":
+        lines = _markdown(told, title)
+    else:
+        lines = (_said(told, one) for one in told.segments)
+    return "".join(line + "\n" for line in lines)
+
+
+def _said(told: Transcript, segment: Segment) -> str:
+    name = _name(told, segment)
+    return f"{name}: {_words(segment)}" if name else _words(segment)
+
+
+def _words(segment: Segment) -> str:
+    """On one line: a segment is a line of text and a paragraph of Markdown, and an empty line would end a cue."""
+    return " ".join(segment.text.split())
+
+
+def _name(told: Transcript, segment: Segment) -> str | None:
+    return told.speakers.get(segment.speaker, segment.speaker) if segment.speaker else None
+
+
+def _markdown(told: Transcript, title: str) -> Iterator[str]:
+    """A heading, then a paragraph a segment with its time; the speaker where another one begins."""
+    yield f"# {' '.join(title.split())}"
+    before = None
+    for segment in told.segments:
+        name = _name(told, segment)
+        who = f" **{name}:**" if name and name != before else ""
+        yield from ("", f"`{clock(segment.start_s)}`{who} {_words(segment)}")
+        before = name
+
+
+def _subtitles(told: Transcript, form: str) -> Iterator[str]:
+    """Cues of SRT or WebVTT.
+
+    Written here rather than by pysubs2, which goes through SSA and so drops what stands in braces.
+    """
+    if form == "vtt":
+        yield from ("WEBVTT", "")
+    for n, segment in enumerate(told.segments, start=1):
+        mark, said = ",", _said(told, segment)
+        if form == "vtt":
+            name = _name(told, segment)
+            mark, said = ".", (f"<v {escape(name)}>" if name else "") + escape(_words(segment))
+        yield from (str(n), f"{_stamp(segment.start_s, mark)} --> {_stamp(segment.end_s, mark)}", said, "")
+
+
+def _stamp(seconds: float, mark: str) -> str:
+    """`hh:mm:ss,mmm`; what stands before the milliseconds is the format's own."""
+    whole, ms = divmod(round(seconds * 1000), 1000)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{mark}{ms:03}"
+
+
+def clock(seconds: float) -> str:
+    """`m:ss`, from an hour on `h:mm:ss`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(count: int) -> str:
+    """Bytes for people: `91.3 MB`."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:  # noqa: PLR2004 - what a kilobyte has
+            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def _seconds(told: float | None) -> float | None:
+    return None if told is None else round(told, 3)

@@ -1,0 +1,264 @@
+"""The command line on the stores of this machine: what it prints, where, and how it ends."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from nexus_api.cli import COMMANDS, main
+from nexus_api.lock import held
+from nexus_pipeline.domain.states import Skipped, State, StepStatus
+from tests.commands import ROOT, SAID, added, document, heard, landed, nexus
+
+# ---------------------------------------------------------------- exit codes
+
+
+def test_help_lists_every_command_and_each_has_its_own():
+    assert all(name in nexus("--help").stdout for name in COMMANDS)
+    for name in COMMANDS:
+        assert "--help" in nexus(name, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["nonsense", "ls --state lost", "retry", "retry abcd --all", "add", "add x --engine transcript", "rm abcd"],
+)
+def test_wrong_use_ends_with_2(home, wrong):
+    told = nexus(*wrong.split(), code=2)
+    assert not told.stdout
+    assert "Error" in told.stderr
+
+
+def test_what_is_not_there_ends_with_1_and_says_so(home):
+    told = nexus("show", "abcdefgh", "--json", code=1)
+    assert not told.stdout
+    assert "there is no item abcdefgh" in told.stderr
+
+
+def test_a_store_that_cannot_be_reached_ends_with_3(home, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("NEXUS_HOME", str(tmp_path / "file" / "home"))
+    assert nexus("ls", code=3).stderr.startswith("Error: ")
+
+
+def test_a_setting_that_is_none_ends_with_3_and_names_it_without_its_value(home, monkeypatch):
+    monkeypatch.setenv("NEXUS_BATCH", "s3cret")
+    told = nexus("ls", code=3)
+    assert "NEXUS_BATCH" in told.stderr
+    assert "s3cret" not in told.stderr
+
+
+def test_where_nothing_was_ever_set_up_reading_ends_with_3_and_makes_nothing(home, monkeypatch, tmp_path):
+    monkeypatch.delenv("NEXUS_HOME")
+    assert "NEXUS_HOME" in nexus("ls", code=3).stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_server_cannot_be_asked_yet_and_it_says_so(home, monkeypatch):
+    monkeypatch.setenv("NEXUS_URL", "http://nexus.example")
+    assert "NEXUS_URL" in nexus("ls", code=2).stderr
+
+
+def test_neither_dagster_nor_engines_are_loaded_to_list_items(home):
+    code = (
+        "import sys; from nexus_api.cli import main; main(['ls', '--json'], standalone_mode=False);"
+        "print([m for m in ('dagster', 'lancedb', 'ctranslate2', 'pyarrow', 'rich', 'faster_whisper', 'alembic')"
+        " if m in sys.modules])"
+    )
+    nexus("ls")  # migrates
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert told.stdout.endswith("}\n[]\n"), told.stdout
+
+
+# ---------------------------------------------------------------- ls, show, transcript
+
+
+def test_items_are_listed_newest_first_and_page_by_page(parts, tmp_path):
+    for n in range(5):
+        (tmp_path / f"{n}.mp3").write_text(str(n))
+        added(tmp_path / f"{n}.mp3", "--tag", "odd" if n % 2 else "even")
+    listed = document("ls", "--limit", "2")
+    assert [item["title"] for item in listed["items"]] == ["4", "3"]
+    rest = document("ls", "--cursor", listed["next_cursor"])
+    assert ([item["title"] for item in rest["items"]], rest["next_cursor"]) == (["2", "1", "0"], None)
+    assert [item["title"] for item in document("ls", "--tag", "odd", "--state", "waiting")["items"]] == ["3", "1"]
+    assert document("ls", "--state", "failed")["items"] == []
+
+
+def test_a_list_in_a_pipe_is_lines_of_columns(parts, talk):
+    [item] = added(talk)
+    assert nexus("ls").stdout.split("\t")[:3] == [item["id"], "waiting", "A talk"]
+
+
+def test_a_title_cannot_steer_the_terminal(parts, talk):
+    added(talk, "--title", "\x1b[2Jgone\r\nx")
+    assert "\x1b" not in nexus("ls").stdout
+    assert len(nexus("ls").stdout.splitlines()) == 1
+
+
+def test_the_beginning_of_an_id_is_enough_if_it_is_the_only_one(parts, talk):
+    [item] = added(talk)
+    assert document("show", item["id"][:4].upper()) == document("show", item["id"])
+    assert "too short" in nexus("show", item["id"][:3], code=1).stderr
+
+
+def test_what_was_said_is_printed_in_every_form(parts, talk):
+    [item] = added(talk)
+    heard(parts, item["id"])
+    assert nexus("transcript", item["id"]).stdout == "".join(f"{s.text}\n" for s in SAID.segments)
+    assert "00:01:04,000 --> 00:01:10,000" in nexus("transcript", item["id"], "--format", "srt").stdout
+    assert nexus("transcript", item["id"], "--format", "vtt").stdout.startswith("WEBVTT\n")
+    assert nexus("transcript", item["id"], "--format", "md").stdout.startswith("# A talk\n")
+    told = document("transcript", item["id"])
+    assert told == json.loads(nexus("transcript", item["id"], "--format", "json").stdout)
+    assert [segment["start_s"] for segment in told["segments"]] == [0.0, 64.0]
+
+
+def test_where_nothing_was_heard_it_says_why(parts, talk):
+    [item] = added(talk)
+    assert "the step is waiting" in nexus("transcript", item["id"], code=1).stderr
+    skipped = StepStatus("transcript", State.SKIPPED, reason=Skipped.SILENCE, run_id="run")
+    landed(parts, item["id"], StepStatus("raw", State.DONE, run_id="run"), skipped)
+    assert "skipped (silence)" in nexus("transcript", item["id"], code=1).stderr
+
+
+# ---------------------------------------------------------------- search
+
+
+def test_an_empty_archive_finds_nothing_and_that_is_no_failure(home):
+    found = document("search", "apple", "trees")
+    assert (found["hits"], found["total"]) == ([], 0)
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "words", "meaning"])
+def test_the_moment_at_which_it_was_said_is_found(parts, talk, mode):
+    [item] = added(talk)
+    heard(parts, item["id"])
+    [best, *_] = document("search", "apple trees", "--mode", mode)["hits"]
+    assert (best["item_id"], best["title"], best["start_s"]) == (item["id"], "A talk", 64.0)
+    assert "1:04" in nexus("search", "apple trees", "--mode", mode).stdout
+
+
+def test_filters_narrow_a_search(parts, talk):
+    [item] = added(talk)
+    heard(parts, item["id"])
+    assert document("search", "apple", "--filter", "language=de")["hits"] == []
+    assert document("search", "apple", "--filter", "language=de", "--filter", "language=en")["hits"]
+    assert document("search", "apple", "--filter", "item_created_at=2020-01-01..")["hits"]
+    assert not document("search", "apple", "--filter", "item_created_at=..2020-01-01")["hits"]
+    assert "filters are" in nexus("search", "apple", "--filter", "colour=red", code=1).stderr
+    assert "FIELD=VALUE" in nexus("search", "apple", "--filter", "colour", code=2).stderr
+
+
+def test_what_was_erased_is_not_found(parts, talk):
+    [item] = added(talk)
+    heard(parts, item["id"])
+    erased = document("rm", item["id"], "--yes")["items"]
+    assert erased[0]["item_id"] == item["id"]
+    assert erased[0]["erased"]["passages"] == 2
+    assert document("search", "apple trees")["hits"] == []
+    assert document("ls")["items"] == []
+    assert not list(parts.blobs.under(f"items/local/{item['id']}/"))
+
+
+# ---------------------------------------------------------------- asks
+
+
+def test_nothing_is_erased_without_a_terminal_unless_one_says_yes(parts, talk):
+    [item] = added(talk)
+    nexus("rm", item["id"], code=2)
+    assert document("show", item["id"])["id"] == item["id"]
+
+
+def test_nothing_is_done_when_one_of_several_is_not_there(parts, talk):
+    [item] = added(talk)
+    nexus("cancel", item["id"], "zzzzzzzz", code=1)
+    assert document("show", item["id"])["state"] == "waiting"
+
+
+def test_cancelled_and_failed_items_wait_again_when_one_asks(parts, talk):
+    [item] = added(talk)
+    assert document("cancel", item["id"])["items"][0]["state"] == "cancelled"
+    assert document("retry", item["id"][:6])["items"][0]["state"] == "waiting"
+    landed(parts, item["id"], StepStatus("raw", State.FAILED, error_code="damaged_media", run_id="run"))
+    assert [one["id"] for one in document("retry", "--all")["items"]] == [item["id"]]
+    assert document("retry", "--all")["items"] == []
+    assert {ask.ask for ask in parts.catalog.asks()} == {"retry"}
+
+
+def test_an_item_is_done_again_from_a_step(parts, talk):
+    [item] = added(talk)
+    heard(parts, item["id"])
+    [again] = document("rerun", item["id"], "--from", "enrichment")["items"]
+    assert [step["state"] for step in again["steps"]] == ["done", "done", "done", "waiting", "waiting"]
+    nexus("rerun", item["id"], "--from", "nowhere", code=2)
+
+
+# ---------------------------------------------------------------- upkeep, models, doctor, up
+
+
+def test_rebuilding_an_empty_archive_is_quick_and_says_so(home):
+    assert document("rebuild")["items"] == 0
+
+
+def test_care_says_what_it_did_and_that_the_stores_agree(home):
+    told = nexus("care", "--json")
+    assert json.loads(told.stdout)["disagree"] == []
+    assert "agree" in told.stderr
+
+
+def test_models_are_listed_with_what_is_ready(home):
+    rows = {row["engine"]: row for row in document("models")["models"]}
+    assert rows["minilm"]["chosen"]
+    assert rows["minilm"]["bytes"] > 0
+    assert {"faster-whisper:tiny", "faster-whisper:large-v3", "local"} <= set(rows)
+    assert sum(row["chosen"] for row in rows.values() if row["step"] == "transcript") == 1
+
+
+def test_a_model_in_the_models_folder_is_listed_as_ready(home, monkeypatch):
+    monkeypatch.setenv("NEXUS_MODELS", str(ROOT / "samples" / "models"))
+    rows = {row["engine"]: row for row in document("models")["models"]}
+    nano = rows["faster-whisper:whisper-nano-en"]
+    assert nano["ready"]
+    assert nano["bytes"] > 1_000_000
+    assert document("models", "get", "faster-whisper:whisper-nano-en") == {"engine": nano["engine"], "ready": True}
+
+
+def test_an_engine_that_is_not_there_cannot_be_fetched(home):
+    assert "there is no engine 'parrot'" in nexus("models", "get", "parrot", code=1).stderr
+
+
+def test_the_doctor_says_what_it_found_and_what_auto_chose(home, monkeypatch):
+    monkeypatch.setenv("NEXUS_MODELS", str(ROOT / "samples" / "models"))
+    monkeypatch.setenv("NEXUS_SPEECH", "faster-whisper:whisper-nano-en")
+    told = {
+        check["name"]: check for check in json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)["checks"]
+    }
+    assert {"catalog", "blobs", "inbox", "archive", "space", "ffmpeg", "transcript", "nexus up"} <= set(told)
+    assert told["transcript"]["found"] == "faster-whisper:whisper-nano-en"
+    assert "auto" in told["enrichment"]["found"]
+    assert all(check["ok"] for name, check in told.items() if name != "packages"), told
+    assert all(check["hint"] for check in told.values() if not check["ok"])
+
+
+def test_the_doctor_ends_with_1_and_a_way_out_where_something_is_wrong(home, monkeypatch):
+    monkeypatch.setenv("NEXUS_SPEECH", "parrot")
+    told = nexus("doctor", code=1)
+    assert "WRONG transcript" in told.stdout
+    assert "NEXUS_SPEECH" in told.stdout
+
+
+def test_a_second_up_over_the_same_home_is_refused(home):
+    with held(home):
+        assert "already running" in nexus("up", code=1).stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com"])
+def test_up_refuses_addresses_that_others_can_reach(home, host):
+    assert "sign-in" in nexus("up", "--host", host, code=2).stderr
+    assert not home.exists()
