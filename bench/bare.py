@@ -102,7 +102,7 @@ def go(names: list[str], parts: Parts) -> None:
                 path.stem,
                 "inbox",
                 "none",
-                f"inbox:{ident}",
+                f"inbox:{path.name}@{parts.inbox.info(path.name).version}",
                 now,
                 now,
                 filename=path.name,

@@ -67,7 +67,8 @@ class Chain:
     def _new(self, path: Path, tag: str) -> NewItem:
         key = f"{tag}-{path.name}"
         self.parts.inbox.put_file(key, path)
-        return NewItem(tag, f"inbox:{key}", "inbox", path.stem, filename=path.name, inbox_key=key)
+        origin = f"inbox:{key}@{self.parts.inbox.info(key).version}"
+        return NewItem(tag, origin, "inbox", path.stem, filename=path.name, inbox_key=key)
 
     def _launch(self, ids: list[str]) -> str:
         span = {"dagster/asset_partition_range_start": ids[0], "dagster/asset_partition_range_end": ids[-1]}

@@ -145,9 +145,5 @@ class Readable(threading.Thread):
 
 def _heard(item: str) -> bool:
     """Whether its first segments, or its whole transcript, can be read."""
-    try:
-        return any(name.endswith(".json") for name in os.listdir(f"{item}/transcript")) or os.path.exists(
-            f"{item}/transcript/partial/0.json"
-        )
-    except FileNotFoundError:
-        return False
+    transcript = Path(item, "transcript")
+    return next(transcript.glob("*.json"), None) is not None or (transcript / "partial" / "0.json").exists()

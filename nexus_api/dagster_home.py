@@ -68,7 +68,7 @@ class DagsterHome:
         queue = self.home / "queue"
         folders = {"data_folder_in": self.messages, "data_folder_out": self.messages}
         folders |= {"control_folder": queue / "control", "processed_folder": queue / "processed"}
-        options = {name: str(path) for name, path in folders.items()} | {"polling_interval": 0.2}
+        options = {name: str(path) for name, path in folders.items()} | {"polling_interval": 0.1}
         return {
             "default_queue": LANES[-1],
             "broker": "filesystem://",

@@ -13,7 +13,7 @@ import dagster as dg
 from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.states import Skipped, State
 from nexus_pipeline.flow import Flow
-from nexus_pipeline.lanes import shutting_down
+from nexus_pipeline.lanes import ending_softly, shutting_down
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.steps.step import Landed, Step
 from nexus_pipeline.turns import SHUTDOWN, Run
@@ -82,9 +82,10 @@ def build_chain(batch: int, steps: Sequence[Step] = CHAIN) -> dg.AssetsDefinitio
             stopped=_Terminated(context),
         )
         tally, by_name = Tally(), {step.name: step for step in steps}
-        for landed in flow.land(ids):
-            _log(context, landed, by_name.get(landed.work.step, steps[0]), parts)
-            tally.count(landed)
+        with ending_softly():
+            for landed in flow.land(ids):
+                _log(context, landed, by_name.get(landed.work.step, steps[0]), parts)
+                tally.count(landed)
         yield from tally.checks(context.selected_asset_check_keys, parts)
         tally.fail(len(ids))
 
@@ -137,7 +138,7 @@ def _log(context: dg.AssetExecutionContext, landed: Landed, step: Step, parts: P
 
 
 def materialization(landed: Landed, step: Step, link: dg.UrlMetadataValue, newest: int) -> dg.AssetMaterialization:
-    """Numbers, a link and the versions by which the UI knows what is stale; never a title or words of the item.
+    """Numbers, a link, and the versions by which the UI knows what is stale; never words of the item.
 
     Logged by hand an event has no versions, and the UI would call everything fresh. `newest` is the id of the newest
     event: an input that lands after it with another version makes this stale.

@@ -72,7 +72,11 @@ class Flow:
                 pool.shutdown(wait=True, cancel_futures=True)
             self.turns.over.set()
             keeper.join()
+            left = [*self.active, *(item.id for item in waiting)]
             self.parts.catalog.release(self.run.id)
+            if left and self.stopped() is None:
+                # The run broke down: asked for again at once it might do so for ever.
+                self.parts.catalog.requested(left)
 
     def _until_all_landed(self, waiting: deque[Item]) -> Iterator[Landed]:
         window = self.window or 2 * sum(self.widths[s.name] for s in self.chain)

@@ -3,7 +3,10 @@
 Runs go through Celery, embedded over a folder, in production over Redis. `worker.py` is the embedded worker.
 """
 
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -17,6 +20,7 @@ from nexus_pipeline.wiring import Parts
 LANE_TAG = "nexus/lane"
 
 _shutdown = threading.Event()
+_in_worker = threading.Event()
 
 
 def shutting_down() -> bool:
@@ -29,6 +33,28 @@ def shut_down() -> None:
     _shutdown.set()
 
 
+@contextmanager
+def ending_softly() -> Iterator[None]:
+    """While a run works in a lane's worker, SIGTERM and SIGINT only tell it to stop: items go back to waiting.
+
+    Dagster would raise in the middle of whatever the main thread does. Elsewhere than in a worker nothing changes.
+    """
+    if not _in_worker.is_set() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: shut_down()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def now_in_worker() -> None:
+    """This process is a lane's worker."""
+    _in_worker.set()
+
+
 def lane_of(tags: dict[str, str]) -> Lane:
     """A run's lane: its tag; else `now` for a single item that a person launches, `bulk` for everything else."""
     told = tags.get(LANE_TAG)
@@ -38,14 +64,25 @@ def lane_of(tags: dict[str, str]) -> Lane:
     return Lane.NOW if single else Lane.BULK
 
 
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
 class LaneCoordinator(QueuedRunCoordinator):
     """Dagster's queue, where every run has a lane: limits count by it, and each lane has its own worker."""
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
-        """Tag the run before it is queued."""
+        """Tag the run; launch it at once where its lane is empty, else queue it: the queue looks once a second."""
         run = context.dagster_run
         lane = lane_of(dict(run.tags))
         self._instance.add_run_tags(run.run_id, {LANE_TAG: lane.value, DAGSTER_CELERY_QUEUE_TAG: lane.value})
+        ahead = dg.RunsFilter(statuses=UNDER_WAY, tags={LANE_TAG: lane.value})
+        if run.status is dg.DagsterRunStatus.NOT_STARTED and not self._instance.get_run_ids(ahead, limit=1):
+            return self._instance.launch_run(run.run_id, context.workspace)
         return super().submit_run(context)
 
 

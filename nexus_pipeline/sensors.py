@@ -4,10 +4,12 @@ Each sensor waits inside its evaluation, so that what happens is answered at onc
 look only every few seconds. An evaluation must end well before Dagster's limit of 60 s for it.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -15,16 +17,18 @@ from nexus_pipeline.chain import ITEMS
 from nexus_pipeline.domain.errors import NexusError
 from nexus_pipeline.domain.items import Item, Lane, Priority
 from nexus_pipeline.domain.listing import Ask
-from nexus_pipeline.domain.states import State
+from nexus_pipeline.domain.states import ItemState, State
 from nexus_pipeline.lanes import LANE_TAG, retake
 from nexus_pipeline.sources.inbox import Arrival
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.wiring import Parts
 
-WAIT_S = 40.0
-"""How long an evaluation waits for something to happen."""
+WAIT_S = 39.0
+"""How long an evaluation waits for something to happen: until just before the daemon begins new ones, every 5 s."""
 LOOK_S = 0.3
 """How often it looks meanwhile."""
+JUST_ADDED = timedelta(seconds=30)
+"""What is added through Nexus is an item before its object is there; when that is younger, no run was asked for yet."""
 SLOW_LOOK_S = 5.0
 """How often for what is not urgent."""
 FEW = 16
@@ -97,22 +101,33 @@ def in_order(items: Sequence[Item]) -> list[Item]:
 
 
 def ask_for(
-    items: Sequence[Item], parts: Parts, why: str, *, new: bool, first: str = "raw", force: bool = False
+    items: Sequence[Item], parts: Parts, why: str, *, first: str = "raw", force: bool = False
 ) -> dg.SensorResult:
-    """Runs for these items. Keys that are there already are added anew, side by side: a range must hold few others."""
+    """Runs for these items, whose partitions are added."""
     items = in_order(items)
     ids = [item.id for item in items]
     parts.catalog.requested(ids)
-    adding: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = [ITEMS.build_add_request(ids)]
-    if not new and len(ids) > 1:
-        adding = [ITEMS.build_delete_request(ids), *adding]
     runs = runs_for(items, parts.settings.batch, why, first=first, force=force)
-    return dg.SensorResult(dynamic_partitions_requests=adding, run_requests=runs)
+    return dg.SensorResult(dynamic_partitions_requests=[ITEMS.build_add_request(ids)], run_requests=runs)
 
 
-def _wait(look: Callable[[], Evaluation | None], every_s: float, nothing: str) -> Evaluation:
+def ask_again(
+    items: Sequence[Item], parts: Parts, instance: dg.DagsterInstance, why: str, **how: Any
+) -> dg.SensorResult:
+    """The same for items that have partitions: they are added anew, side by side, as a range must hold few others.
+
+    Taken out here, since Dagster refuses a request that takes out and adds the same keys. Should this process be
+    killed in between, nothing but the partitions is missing, and the items are due again.
+    """
+    if len(items) > 1:
+        for item in items:
+            instance.delete_dynamic_partition(str(ITEMS.name), item.id)
+    return ask_for(items, parts, why, **how)
+
+
+def _wait(look: Callable[[], Evaluation | None], every_s: float, nothing: str, wait_s: float = WAIT_S) -> Evaluation:
     """Look again and again until there is something to answer."""
-    until = time.monotonic() + WAIT_S
+    until = time.monotonic() + wait_s
     while True:
         found = look()
         if found is not None:
@@ -127,10 +142,31 @@ _sensor = partial(
 )
 
 
-@_sensor(name="inbox", minimum_interval_seconds=1, description="New objects in the inbox become items and runs.")
-def inbox(parts: dg.ResourceParam[Parts]) -> Evaluation:
-    """Answers an arrival at once."""
-    return _wait(lambda: _arrived(parts), LOOK_S, "Nothing new in the inbox.")
+_looking = threading.Lock()
+
+
+def _inbox(parts: dg.ResourceParam[Parts]) -> Evaluation:
+    """Answers an arrival at once.
+
+    Two sensors do: while the answer of one is on its way and the daemon has not begun it anew, the other one looks.
+    """
+    began = time.monotonic()
+    if not _looking.acquire(timeout=WAIT_S):
+        return dg.SkipReason("The other one has been looking.")
+    try:
+        left_s = WAIT_S - (time.monotonic() - began)
+        return _wait(lambda: _arrived(parts), LOOK_S, "Nothing new in the inbox.", left_s)
+    finally:
+        _looking.release()
+
+
+inbox, inbox_relief = (
+    _sensor(name=name, minimum_interval_seconds=1, description=told)(_inbox)
+    for name, told in (
+        ("inbox", "New objects in the inbox become items and runs."),
+        ("inbox_relief", "The same while `inbox` is not looking."),
+    )
+)
 
 
 def _arrived(parts: Parts) -> Evaluation | None:
@@ -142,7 +178,7 @@ def _arrived(parts: Parts) -> Evaluation | None:
     except NexusError:
         parts.arrivals.forget(arrivals)  # told again with the next look
         raise
-    return ask_for(items, parts, "inbox", new=True) if items else None
+    return ask_for(items, parts, "inbox") if items else None
 
 
 def _new(arrivals: Sequence[Arrival], parts: Parts) -> list[Item]:
@@ -151,16 +187,24 @@ def _new(arrivals: Sequence[Arrival], parts: Parts) -> list[Item]:
     known = parts.catalog.find(list(found))
     late = [new for new in found.values() if new.sidecar_key and new.id in known and not known[new.id].sidecar_key]
     again = [parts.catalog.edit(new.id, sidecar_key=new.sidecar_key) for new in late]
-    return [*parts.catalog.add([new for new in found.values() if new.id not in known]), *again]
+    added = parts.catalog.add([new for new in found.values() if new.id not in known])
+    waited = [item for item in known.values() if _just_added(item)]
+    return list({item.id: item for item in (*waited, *again, *added)}.values())
+
+
+def _just_added(item: Item) -> bool:
+    """Whether the command line or the API made the item, and this is the object that it waited for."""
+    young = datetime.now(UTC) - item.created_at < JUST_ADDED
+    return young and item.source in {"upload", "url"} and item.state is ItemState.WAITING
 
 
 @_sensor(name="asks", minimum_interval_seconds=1, description="Carries out what people ask for.")
-def asks(parts: dg.ResourceParam[Parts]) -> Evaluation:
+def asks(context: dg.SensorEvaluationContext, parts: dg.ResourceParam[Parts]) -> Evaluation:
     """Retry, rerun and unlink become runs; a cancellation is seen by the run that holds the item."""
-    return _wait(lambda: _asked(parts), LOOK_S, "Nobody asks for anything.")
+    return _wait(lambda: _asked(parts, context.instance), LOOK_S, "Nobody asks for anything.")
 
 
-def _asked(parts: Parts) -> Evaluation | None:
+def _asked(parts: Parts, instance: dg.DagsterInstance) -> Evaluation | None:
     # A cancellation is seen by the run that holds the item, and closes by itself.
     wanted = [a for a in parts.catalog.asks() if a.ask != "cancel"]
     if not wanted:
@@ -171,7 +215,7 @@ def _asked(parts: Parts) -> Evaluation | None:
     items = list(parts.catalog.find([a.item_id for a in these]).values())
     parts.catalog.answered([a.id for a in these])
     first, force = shape
-    return ask_for(items, parts, "asks", new=False, first=first, force=force) if items else None
+    return ask_again(items, parts, instance, "asks", first=first, force=force) if items else None
 
 
 def _shape(ask: Ask) -> tuple[str, bool]:
@@ -182,14 +226,14 @@ def _shape(ask: Ask) -> tuple[str, bool]:
 
 
 @_sensor(name="due", minimum_interval_seconds=1, description="Retries whose time has come, and lost items.")
-def due(parts: dg.ResourceParam[Parts]) -> Evaluation:
+def due(context: dg.SensorEvaluationContext, parts: dg.ResourceParam[Parts]) -> Evaluation:
     """What failed for a reason that may pass, what was blocked and is not any more, what a lost run left."""
-    return _wait(lambda: _due(parts), SLOW_LOOK_S, "Nothing is due.")
+    return _wait(lambda: _due(parts, context.instance), SLOW_LOOK_S, "Nothing is due.")
 
 
-def _due(parts: Parts) -> Evaluation | None:
+def _due(parts: Parts, instance: dg.DagsterInstance) -> Evaluation | None:
     items = [item for item in parts.catalog.due() if not _still_blocked(item, parts)]
-    return ask_for(items, parts, "due", new=False) if items else None
+    return ask_again(items, parts, instance, "due") if items else None
 
 
 def _still_blocked(item: Item, parts: Parts) -> bool:
@@ -209,4 +253,4 @@ def died(context: dg.SensorEvaluationContext, parts: dg.ResourceParam[Parts]) ->
     return dg.SkipReason(f"{len(silent)} runs had died." if silent else "All runs are alive.")
 
 
-SENSORS = (inbox, asks, due, died)
+SENSORS = (inbox, inbox_relief, asks, due, died)

@@ -5,18 +5,18 @@ started. `python -m nexus_pipeline.worker now`
 """
 
 import logging
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from celery.signals import worker_ready
+from celery.signals import task_postrun, worker_ready
+from celery.worker import state
 from dagster_celery.launcher import CeleryRunLauncher
 
 from nexus_pipeline import definitions
 from nexus_pipeline.domain.items import Lane
-from nexus_pipeline.lanes import LANE_TAG, retake, shut_down
+from nexus_pipeline.lanes import LANE_TAG, now_in_worker, retake, shutting_down
 from nexus_pipeline.resources import parts_of_process
 from nexus_pipeline.wiring import sweep_scratch
 
@@ -55,8 +55,7 @@ def sweep(instance: dg.DagsterInstance, lane: Lane) -> int:
 
 def work(lane: Lane) -> None:
     """Work off a lane's runs until told to end."""
-    signal.signal(signal.SIGTERM, lambda *_: _stop())
-    signal.signal(signal.SIGINT, lambda *_: _stop())
+    now_in_worker()
     with dg.DagsterInstance.get() as instance:
         celery = app(instance)
         ready = parts_of_process().settings.root / "queue" / f"{lane.value}.ready"
@@ -68,6 +67,7 @@ def work(lane: Lane) -> None:
             log.warning("lane=%s runs that died with their worker: %d", lane, died)
         _warm_up()
         worker_ready.connect(lambda **_: ready.touch(), weak=False)
+        task_postrun.connect(_stop_if_told, weak=False)
         worker = celery.Worker(
             queues=[lane.value],
             pool="solo",
@@ -81,12 +81,10 @@ def work(lane: Lane) -> None:
         worker.start()
 
 
-def _stop() -> None:
-    """The run in progress sees it and stops; Celery stops when the run has returned."""
-    shut_down()
-    from celery.worker import state
-
-    state.should_stop = 0
+def _stop_if_told(**_: object) -> None:
+    """A run that was told to stop has returned; Celery's own handler for SIGTERM works between runs only."""
+    if shutting_down():
+        state.should_stop = 0
 
 
 def _warm_up() -> None:
