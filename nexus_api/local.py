@@ -17,7 +17,7 @@ from nexus_pipeline.domain.listing import ItemQuery
 from nexus_pipeline.domain.search import Query
 from nexus_pipeline.domain.states import ItemState
 from nexus_pipeline.settings import Settings
-from nexus_pipeline.wiring import Parts
+from nexus_pipeline.wiring import Parts, write_transcript
 
 if TYPE_CHECKING:
     from nexus_api.adding import Added, Offered, Said
@@ -79,7 +79,7 @@ class Local:
             raise NotFound(f"item {item_id} has no transcript: {_why_none(item)}")
         if form == "json":
             return json.dumps(shown.transcript(item_id, found), ensure_ascii=False, indent=2) + "\n"
-        return shown.text(found, form, item.title)
+        return write_transcript(found, form, item.title)
 
     # ---------------------------------------------------------------- adding
 

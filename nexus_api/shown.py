@@ -3,12 +3,10 @@
 Every field of the contract is always there, null where nothing is known; instants are RFC 3339 in UTC with `Z`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
-from html import escape as html_escape
-from typing import Any, Literal
+from typing import Any
 
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.items import Item
@@ -18,9 +16,6 @@ from nexus_pipeline.domain.states import StepStatus
 from nexus_pipeline.domain.timeline import Segment, Transcript
 
 Json = dict[str, Any]
-TextFormat = Literal["txt", "srt", "vtt", "md"]
-
-escape = partial(html_escape, quote=False)
 
 
 def instant(at: datetime | None) -> str | None:
@@ -157,63 +152,6 @@ def _segment(told: Segment) -> Json:
         "text": told.text,
         "words": [asdict(word) for word in told.words],
     }
-
-
-def text(told: Transcript, form: TextFormat, title: str) -> str:
-    """A transcript for reading (txt, md) or for players (srt, vtt); ends with a line end, empty if nothing was said."""
-    if form in {"srt", "vtt"}:
-        lines = _subtitles(told, form)
-    elif form == "md":
-        lines = _markdown(told, title)
-    else:
-        lines = (_said(told, one) for one in told.segments)
-    return "".join(line + "\n" for line in lines)
-
-
-def _said(told: Transcript, segment: Segment) -> str:
-    name = _name(told, segment)
-    return f"{name}: {_words(segment)}" if name else _words(segment)
-
-
-def _words(segment: Segment) -> str:
-    """On one line: a segment is a line of text and a paragraph of Markdown, and an empty line would end a cue."""
-    return " ".join(segment.text.split())
-
-
-def _name(told: Transcript, segment: Segment) -> str | None:
-    return told.speakers.get(segment.speaker, segment.speaker) if segment.speaker else None
-
-
-def _markdown(told: Transcript, title: str) -> Iterator[str]:
-    """A heading, then a paragraph a segment with its time; the speaker where another one begins."""
-    yield f"# {' '.join(title.split())}"
-    before = None
-    for segment in told.segments:
-        name = _name(told, segment)
-        who = f" **{name}:**" if name and name != before else ""
-        yield from ("", f"`{clock(segment.start_s)}`{who} {_words(segment)}")
-        before = name
-
-
-def _subtitles(told: Transcript, form: str) -> Iterator[str]:
-    """Cues of SRT or WebVTT.
-
-    Written here rather than by pysubs2, which goes through SSA and so drops what stands in braces.
-    """
-    if form == "vtt":
-        yield from ("WEBVTT", "")
-    for n, segment in enumerate(told.segments, start=1):
-        mark, said = ",", _said(told, segment)
-        if form == "vtt":
-            name = _name(told, segment)
-            mark, said = ".", (f"<v {escape(name)}>" if name else "") + escape(_words(segment))
-        yield from (str(n), f"{_stamp(segment.start_s, mark)} --> {_stamp(segment.end_s, mark)}", said, "")
-
-
-def _stamp(seconds: float, mark: str) -> str:
-    """`hh:mm:ss,mmm`; what stands before the milliseconds is the format's own."""
-    whole, ms = divmod(round(seconds * 1000), 1000)
-    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{mark}{ms:03}"
 
 
 def clock(seconds: float) -> str:

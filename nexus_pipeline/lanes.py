@@ -102,5 +102,11 @@ def retake(run: dg.DagsterRun | None, run_id: str, parts: Parts) -> None:
     """Free a dead run's items. They count as asked for: Dagster's retry of the run takes them up again."""
     parts.catalog.release(run_id)
     if run is not None:
-        config: Any = run.run_config
-        parts.catalog.requested(config.get("ops", {}).get("chain", {}).get("config", {}).get("items", []))
+        parts.catalog.requested(items_of(run))
+
+
+def items_of(run: dg.DagsterRun) -> list[str]:
+    """The items that a run was told by a sensor; none for a run that a person launched over partitions."""
+    config: Any = run.run_config
+    told: list[str] = config.get("ops", {}).get("chain", {}).get("config", {}).get("items", [])
+    return told

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 TRY_AGAIN_AFTER_S = (60, 300, 1800, 7200)
 """After the first try, the second and so on: 5 tries over two and a half hours (design.md, "Retries")."""
+DEATHS = 8
+"""Tries of a step that may end without any word: an item that kills its worker must not do so for ever."""
 TOLD_EVERY_S = 1.0
 """Progress reaches the catalog at most this often."""
 SHUTDOWN = "the worker is shutting down"
@@ -140,6 +142,11 @@ class Turns:
         same = status.version_key == turn.version_key and not turn.redo
         if same and status.state in (State.DONE, State.SKIPPED) and self._still_there(status):
             return Landed(turn, state=status.state, reason=status.reason, numbers={"repeated": 1})
+        if status.state is State.WAITING and status.attempt >= DEATHS and not turn.redo:
+            told = (
+                f"item {item.id}: {status.attempt} runs have ended in {step.name} without a word; see the worker's log"
+            )
+            return self._failed(turn, errors.EngineFailed(told))
         try:
             reason = step.skip(item, self.parts)
             if reason is not None:

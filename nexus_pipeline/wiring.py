@@ -32,13 +32,15 @@ from nexus_pipeline.ports import (
     Speech,
 )
 from nexus_pipeline.settings import Settings
-from nexus_pipeline.sources import requests, source_for
+from nexus_pipeline.sources import requests, source_for, subtitles
 from nexus_pipeline.sources.inbox import Inbox
 
 log = logging.getLogger(__name__)
 
 intake = requests
 """Putting addresses and files into the inbox: all that the API and the command line know of sources."""
+write_transcript = subtitles.write
+"""A transcript as a file for people and players."""
 NONE = "none"
 """An engine that is switched off."""
 CATALOGUES = {"transcript": SPEECH, "enrichment": ENRICHERS, "embedding": EMBEDDERS}
@@ -213,9 +215,8 @@ class Parts:
     def read_transcript(self, path: Path) -> Transcript:
         """A transcript file: SRT, VTT, Whisper's or WhisperX's JSON. Raises BadTranscript."""
         from nexus_pipeline.engines import languages
-        from nexus_pipeline.sources.subtitles import read_transcript
 
-        found = read_transcript(path)
+        found = subtitles.read_transcript(path)
         return found if found.language else replace(found, language=languages.detect(found.text))
 
     def warm_up(self) -> None:

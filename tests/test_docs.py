@@ -1,6 +1,7 @@
 """What the docs say is true: settings, errors, commands and links."""
 
 import re
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 
@@ -40,6 +41,11 @@ def every_error(kind=errors.NexusError):
             yield from every_error(below)
 
 
+def variable(name, field):
+    """What the environment calls a setting: Dagster's own keep their names."""
+    return field.validation_alias or f"{Settings.model_config['env_prefix']}{name.upper()}"
+
+
 def written(default):
     return str(default) if default or default == 0 else ""
 
@@ -47,7 +53,7 @@ def written(default):
 def test_every_setting_stands_in_the_table_with_its_default():
     documented = {name: default for name, default, _ in rows("docs/settings.md")}
     fields = Settings.model_fields.items()
-    expected = {f"NEXUS_{name.upper()}": written(f.get_default(call_default_factory=True)) for name, f in fields}
+    expected = {variable(name, f): written(f.get_default(call_default_factory=True)) for name, f in fields}
     assert documented == expected
 
 
@@ -101,13 +107,20 @@ def test_every_make_target_that_is_named_exists(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_setting_that_is_named_exists(page):
-    named = re.findall(r"\bNEXUS_([A-Z0-9_]+)\b", page.read_text("utf-8"))
-    assert {name.lower() for name in named} <= set(Settings.model_fields)
+    named = re.findall(r"\b(?:NEXUS|DAGSTER)_[A-Z0-9_]+\b", page.read_text("utf-8"))
+    assert set(named) <= {variable(name, field) for name, field in Settings.model_fields.items()}
 
 
 def test_every_file_that_the_architecture_names_exists():
     named = re.findall(r"`([a-z_]+/[a-z_]+\.py|[a-z_]+\.py)`", text("docs/architecture.md"))
-    assert [path for path in named if not (ROOT / "nexus_pipeline" / path).exists()] == []
+    assert [path for path in named if not any((top / path).exists() for top in (ROOT / "nexus_pipeline", ROOT))] == []
+
+
+def test_the_house_is_drawn_as_the_import_rules_have_it():
+    contracts = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    layers = [layer.split(" | ") for contract in contracts for layer in contract.get("layers", ())]
+    drawn = re.search(r"```\n(worker .*?)```", text("docs/architecture.md"), re.DOTALL)[1].splitlines()
+    assert [line.split()[: len(names)] for line, names in zip(drawn, layers, strict=True)] == layers
 
 
 def test_every_command_that_is_named_exists():

@@ -98,7 +98,6 @@ def test_a_step_is_one_file_and_its_place_in_the_chain(tree):
     tree.line("nexus_pipeline/steps/__init__.py", "from nexus_pipeline.steps.embedding ", imported)
     tree.line("nexus_pipeline/steps/__init__.py", "ENRICHMENT, EMBEDDING)", "COUNTING, ")
     tree.line("nexus_pipeline/domain/chain.py", '"enrichment", "embedding")', '"counting", ')
-    tree.line("nexus_pipeline/wiring.py", '"embedding": 1, **settings.width', '"counting": 1, ')
     printed = tree.run("""
 import json
 from pathlib import Path

@@ -80,11 +80,14 @@ def parse(data: bytes) -> Transcript:
 
 
 def write(transcript: Transcript, form: str, title: str = "") -> str:
-    """The transcript as `srt`, `vtt`, `txt` or `md`; ends with a line end. Raises ValueError for another format."""
+    """The transcript as `srt`, `vtt`, `txt` or `md`, each line with its end; the title heads `md` only.
+
+    Where nothing was said, `srt` and `txt` are empty. Raises ValueError for another format.
+    """
     if form not in FORMATS:
         raise ValueError(f"a transcript is written as one of {', '.join(FORMATS)}")
-    written = _md(transcript, title) if form == "md" else {"srt": _srt, "vtt": _vtt, "txt": _txt}[form](transcript)
-    return "\n".join(written) + "\n"
+    lines = _md(transcript, title) if form == "md" else {"srt": _srt, "vtt": _vtt, "txt": _txt}[form](transcript)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _decoded(data: bytes) -> str:
@@ -184,9 +187,10 @@ def _transcript(segments: Sequence[Segment], language: str | None, kind: str) ->
 
 
 def _said(transcript: Transcript) -> Iterator[tuple[Segment, str | None, str]]:
+    """Names and texts on one line each: an empty line would end a cue."""
     for segment in transcript.segments:
         name = transcript.speakers.get(segment.speaker, segment.speaker) if segment.speaker else None
-        yield segment, name, " ".join(segment.text.split())
+        yield segment, " ".join(name.split()) if name else None, " ".join(segment.text.split())
 
 
 def _srt(transcript: Transcript) -> Iterator[str]:
@@ -209,9 +213,13 @@ def _txt(transcript: Transcript) -> Iterator[str]:
 
 
 def _md(transcript: Transcript, title: str) -> Iterator[str]:
-    yield f"# {' '.join(title.split()) or 'Transcript'}\n"
+    """A heading, then a paragraph a segment with its time; the speaker where another one begins."""
+    yield f"# {' '.join(title.split()) or 'Transcript'}"
+    before = None
     for segment, name, text in _said(transcript):
-        yield f"`{_clock(segment.start_s, '.')[:8]}` {f'**{name}:** ' if name else ''}{text}\n"
+        who = f"**{name}:** " if name and name != before else ""
+        yield f"\n`{_clock(segment.start_s, '.')[:-4]}` {who}{text}"
+        before = name
 
 
 def _clock(seconds: float, mark: str) -> str:

@@ -294,6 +294,21 @@ def test_a_missing_model_blocks_and_a_busy_engine_is_tried_again_five_times_at_m
     assert parts.catalog.get(two).state is ItemState.FAILED
 
 
+def test_an_item_that_kills_its_worker_again_and_again_fails_until_a_person_asks(parts):
+    doings = Doings()
+    [one] = add(parts, 1)
+    for n in range(8):
+        item = parts.catalog.lease([one], f"dead{n}")[one]
+        parts.catalog.begin(item, "raw", f"dead{n}", f"dead{n}")
+        parts.catalog.release(f"dead{n}")
+    go(parts, [one], steps_of(doings))
+    step = parts.catalog.get(one).step("raw")
+    assert (step.state, step.error_code, doings.done) == (State.FAILED, "engine_failed", [])
+    parts.catalog.ask("retry", [one])
+    go(parts, [one], steps_of(doings), run="r2")
+    assert parts.catalog.get(one).state is ItemState.DONE
+
+
 def test_two_runs_on_the_same_items_do_each_step_once(parts):
     doings = Doings()
     ids = add(parts, 10)

@@ -9,7 +9,7 @@ import pytest
 from nexus_pipeline.catalog.tables import items
 from nexus_pipeline.domain.items import Kind
 from nexus_pipeline.domain.states import State
-from nexus_pipeline.sensors import _still_blocked, asks, due, inbox
+from nexus_pipeline.sensors import _due, _still_blocked, asks, due, inbox
 from nexus_pipeline.sources import requests
 from tests.running import drop, srt
 from tests.speech import SENTENCES
@@ -81,9 +81,23 @@ def test_a_rerun_is_forced_from_its_step_on(runs, parts, ended):
 def test_a_lost_item_is_due_and_asked_for_once(runs, parts):
     item = parts.catalog.add([drop(parts, "lost.srt", srt(SENTENCES[0]), kind=Kind.TEXT)])[0]
     with parts.catalog.writing() as w:
-        w.db.execute(items.update().values(created_at=datetime.now(UTC) - timedelta(minutes=2)))
+        w.db.execute(items.update().values(requested_at=datetime.now(UTC) - timedelta(hours=1)))
     [request] = evaluate(due, runs)
     assert items_of(request) == [item.id]
+    assert parts.catalog.due() == []
+
+
+def test_an_item_that_waits_in_a_queued_run_is_not_lost(runs, parts):
+    [item] = runs.add(drop(parts, "slow.srt", srt(SENTENCES[0]), kind=Kind.TEXT))
+    with parts.catalog.writing() as w:
+        w.db.execute(items.update().values(requested_at=datetime.now(UTC) - timedelta(hours=1)))
+    job = dg.Definitions(assets=[runs.chain], resources={"parts": parts}).resolve_implicit_global_asset_job_def()
+    runs.instance.create_run_for_job(
+        job,
+        run_config={"ops": {"chain": {"config": {"items": [item.id]}}}},
+        tags={"nexus/lane": "bulk"},
+    )
+    assert _due(parts, runs.instance) is None
     assert parts.catalog.due() == []
 
 

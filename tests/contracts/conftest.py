@@ -27,3 +27,21 @@ def filled(archive):
 
     fill(archive)
     return archive
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """A folder with media, made once: tests change copies only."""
+    from tests.contracts.media_parts import fill
+
+    folder = tmp_path_factory.mktemp("media")
+    fill(folder)
+    return folder
+
+
+@pytest.fixture
+def media():
+    """The real ffmpeg."""
+    from nexus_pipeline.engines.ffmpeg import FFmpeg
+
+    return FFmpeg(max_duration_s=3600, max_bytes=10**9)

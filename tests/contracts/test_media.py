@@ -1,63 +1,22 @@
-"""Media: a real ffmpeg on files made here, hostile ones among them."""
+"""Media: a real ffmpeg on files made here: what they are, what is heard in them, what browsers play."""
 
-import os
 import shutil
-import struct
 import subprocess
-import sys
 import time
-import zipfile
-import zlib
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from nexus_pipeline import children
-from nexus_pipeline.children import Bounds, ChildFailed
 from nexus_pipeline.domain.errors import (
     Cancelled,
     DamagedMedia,
-    EmptyInput,
-    EngineFailed,
-    EngineKilled,
     TooLarge,
     TooLong,
     UnsupportedMedia,
 )
 from nexus_pipeline.domain.items import Kind
 from nexus_pipeline.engines.ffmpeg import FFmpeg
-
-AUDIO = ("-f", "lavfi", "-i", "sine=440:d=6:r=44100")
-VIDEO = ("-f", "lavfi", "-i", "testsrc=s=320x240:d=6:r=25")
-H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
-
-
-def make(path: Path, *told: str) -> Path:
-    subprocess.run(["ffmpeg", "-v", "error", "-y", *told, str(path)], check=True)
-    return path
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("media")
-    make(folder / "v.mp4", *VIDEO, *AUDIO, *H264, "-c:a", "aac", "-shortest", "-movflags", "+faststart")
-    make(folder / "a.mp3", *AUDIO, "-b:a", "64k")
-    subprocess.run(
-        ["espeak-ng", "-w", folder / "speech.wav", "Good morning, this is a short talk about bread."], check=True
-    )
-    make(folder / "picture.jpg", *VIDEO, "-frames:v", "1")
-    return folder
-
-
-@pytest.fixture
-def media() -> FFmpeg:
-    return FFmpeg(max_duration_s=3600, max_bytes=10**9)
-
-
-def speech(media: FFmpeg, path: Path, to: Path, cancelled=lambda: False) -> tuple[float, list[float]]:
-    told: list[float] = []
-    return media.speech(path, to, media.probe(path), told.append, cancelled), told
+from tests.contracts.media_parts import AUDIO, H264, VIDEO, make, speech
 
 
 def rendition(media: FFmpeg, path: Path, folder: Path) -> Path | None:
@@ -129,88 +88,6 @@ def test_too_large_and_too_long_name_the_setting(files: Path) -> None:
         FFmpeg(max_duration_s=3600, max_bytes=1000).probe(files / "v.mp4")
     with pytest.raises(TooLong, match="NEXUS_MAX_DURATION_S"):
         FFmpeg(max_duration_s=2, max_bytes=10**9).probe(files / "v.mp4")
-
-
-# ------------------------------------------------------------ hostile files
-
-
-def _png_bomb() -> bytes:
-    def part(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = part(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + part(b"IDAT", zlib.compress(bytes(10**6))) + part(b"IEND", b"")
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("talk.mp3", b"only words, renamed " * 50),
-        ("talk.mp4", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + os.urandom(50_000)),
-        ("talk.wav", os.urandom(200_000)),
-        ("talk.m4a", b"<html><body>404</body></html>"),
-        ("list.mp3", b"ffconcat version 1.0\nfile 'secret.wav'\n"),
-        ("bomb.png", _png_bomb()),
-        ("x.mp3", b"\0" * 100_000),
-    ],
-)
-def test_what_is_no_media_is_unsupported_whatever_its_name(
-    media: FFmpeg, tmp_path: Path, name: str, data: bytes
-) -> None:
-    path = tmp_path / name
-    path.write_bytes(data)
-    with pytest.raises(UnsupportedMedia) as refused:
-        media.probe(path)
-    assert name not in str(refused.value)
-    assert str(tmp_path) not in str(refused.value)
-
-
-def test_an_archive_is_unsupported(media: FFmpeg, files: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "z.mp4", "w") as archive:
-        archive.write(files / "a.mp3")
-    with pytest.raises(UnsupportedMedia):
-        media.probe(tmp_path / "z.mp4")
-
-
-@pytest.mark.parametrize(
-    "form", ["#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nfile:{0}\n#EXT-X-ENDLIST\n", "#EXTM3U\n{0}\n"]
-)
-def test_a_playlist_renamed_does_not_read_other_files(media: FFmpeg, files: Path, tmp_path: Path, form: str) -> None:
-    path = tmp_path / "list.mp3"
-    path.write_text(form.format(files / "speech.wav"))
-    with pytest.raises(UnsupportedMedia):
-        media.probe(path)
-    with pytest.raises(DamagedMedia):
-        b"".join(media.pcm(path, 16_000))
-
-
-def test_nothing_in_it_is_said(media: FFmpeg, tmp_path: Path) -> None:
-    (tmp_path / "empty.mp4").touch()
-    with pytest.raises(EmptyInput, match="0 bytes"):
-        media.probe(tmp_path / "empty.mp4")
-
-
-def test_a_file_cut_off_before_its_index_is_damaged(media: FFmpeg, files: Path, tmp_path: Path) -> None:
-    whole = make(tmp_path / "late-index.mp4", "-i", str(files / "v.mp4"), "-c", "copy")
-    (tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[:20_000])
-    with pytest.raises(DamagedMedia, match="complete"):
-        media.probe(tmp_path / "cut.mp4")
-
-
-@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mp3", "wav"])
-def test_a_file_cut_off_in_its_middle_is_damaged_when_heard(
-    media: FFmpeg, files: Path, tmp_path: Path, suffix: str
-) -> None:
-    whole = tmp_path / f"whole.{suffix}"
-    told = {"mp4": ("-c", "copy", "-movflags", "+faststart"), "mkv": ("-c", "copy"), "mp3": ("-vn",), "wav": ("-vn",)}
-    make(whole, "-i", str(files / "v.mp4"), *told[suffix])
-    cut = tmp_path / f"cut.{suffix}"
-    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    if suffix == "wav":  # a player reads what is there: its length is that of the file
-        assert speech(media, cut, tmp_path / "s.flac")[0] == pytest.approx(3, abs=0.1)
-        return
-    with pytest.raises(DamagedMedia, match="cut off"):
-        speech(media, cut, tmp_path / "s.flac")
 
 
 # ------------------------------------------------------------ speech and samples
@@ -368,102 +245,3 @@ def test_a_file_is_probed_once_and_again_when_it_changes(media: FFmpeg, files: P
     assert time.process_time() + time.monotonic() - began < 1
     shutil.copy(files / "a.mp3", path)
     assert media.probe(path).kind is Kind.AUDIO
-
-
-# ------------------------------------------------------------ children
-
-
-BOUNDS = Bounds(wall_s=20, cpu_s=10, file_bytes=1 << 20, memory_bytes=1 << 30)
-
-
-def python(code: str, bounds: Bounds = BOUNDS, **told) -> bytes:
-    return children.run([sys.executable, "-Ic", code], bounds, **told)
-
-
-def test_a_child_is_bounded_in_time_cpu_memory_and_files(tmp_path: Path) -> None:
-    with pytest.raises(EngineKilled, match="time limit"):
-        python("import time; time.sleep(60)", Bounds(0.5, 10, 1 << 20))
-    with pytest.raises(EngineFailed, match="computing"):
-        python("while True: pass", Bounds(20, 0.5, 1 << 20))
-    with pytest.raises(ChildFailed, match="MemoryError"):
-        python("bytearray(2 << 30)")
-    # Python ignores the signal and says so itself; ffmpeg dies of it
-    with pytest.raises(ChildFailed, match="File too large"):
-        python(f"open({str(tmp_path / 'f')!r}, 'wb').write(bytes(2 << 20))")
-    noise = make(tmp_path / "n.ogg", "-f", "lavfi", "-i", "anoisesrc=d=20", "-b:a", "64k")
-    small = FFmpeg(max_duration_s=99, max_bytes=300_000)
-    facts = small.probe(noise)
-    with pytest.raises(TooLarge):
-        small.speech(noise, tmp_path / "n.flac", facts, lambda _: None, lambda: False)
-    with pytest.raises(TooLarge):
-        python("print('x' * 10_000_000)", at_most=1000)
-
-
-def test_what_a_child_says_last_is_kept_without_paths() -> None:
-    with pytest.raises(ChildFailed) as failed:
-        python(
-            "import sys; print('x' * 100_000, file=sys.stderr); sys.exit('no such file: /home/anna/talk.mp3, sorry')"
-        )
-    assert failed.value.said.endswith("no such file: (file), sorry")
-    assert len(failed.value.said) <= 400
-
-
-def test_a_child_knows_none_of_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEXUS_GEMINI_API_KEY", "secret")
-    assert python("import os; print(sorted(os.environ))").decode().strip() == "['LC_ALL', 'PATH']"
-
-
-def test_closing_the_output_ends_the_child_and_its_children() -> None:
-    code = (
-        "import subprocess,os; c = subprocess.Popen(['sleep', '60']); print(os.getpid(), c.pid, flush=True); c.wait()"
-    )
-    chunks = children.output([sys.executable, "-Ic", code], BOUNDS)
-    pids = [int(p) for p in next(chunks).split()]
-    chunks.close()
-    assert _all_gone(pids)
-
-
-def test_children_die_with_their_parent_and_outlive_the_thread_that_asked(tmp_path: Path) -> None:
-    code = f"""
-import sys, threading, time, os
-sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from nexus_pipeline import children
-chunks = children.output([sys.executable, "-Ic", "import os,time; print(os.getpid(), flush=True); time.sleep(60)"],
-                         children.Bounds(60, 60, 1 << 20))
-pids = []
-t = threading.Thread(target=lambda: pids.append(next(chunks))); t.start(); t.join()
-time.sleep(0.3)
-os.kill(int(pids[0]), 0)
-print(pids[0].decode(), flush=True)
-time.sleep(60)
-"""
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    with parent.stdout:
-        pid = int(parent.stdout.readline())
-        os.kill(pid, 0)
-        parent.kill()
-        parent.wait()
-    assert _all_gone([pid])
-
-
-def _all_gone(pids: list[int]) -> bool:
-    for _ in range(100):
-        if not any(_alive(pid) for pid in pids):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
-def test_lines_are_whole_however_they_come() -> None:
-    text = b"a=1\nbb=22\n\nccc"
-    for size in range(1, len(text)):
-        chunks = iter([text[i:j] for i, j in pairwise([*range(0, len(text), size), len(text)])])
-        assert list(children.lines(chunks)) == [b"a=1", b"bb=22", b"", b"ccc"]

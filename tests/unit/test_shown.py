@@ -5,10 +5,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
-import pysubs2
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nexus_api import shown
 from nexus_pipeline.domain.chain import STEPS
@@ -99,50 +96,6 @@ def test_a_transcript_has_all_fields_of_the_contract():
     assert told["coverage"] == {"voiced_s": 2.0, "transcribed_s": 1.9, "repaired": [[1.0, 2.0]]}
     assert list(told["segments"][0]) == ["id", "start_s", "end_s", "speaker", "text", "words"]
     assert told["segments"][0]["words"] == [{"start_s": 0.0, "end_s": 0.5, "text": "Hello"}]
-
-
-def test_text_is_a_line_a_segment_with_the_speakers_name():
-    assert shown.text(SAID, "txt", "x") == "Ann: Hello {there} & <you>\nTwo lines\n"
-
-
-def test_markdown_names_the_item_and_the_times():
-    assert shown.text(SAID, "md", "A\ntalk") == (
-        "# A talk\n\n`0:00` **Ann:** Hello {there} & <you>\n\n`1:01:01` Two lines\n"
-    )
-
-
-def test_srt_keeps_braces_and_empty_lines_do_not_end_a_cue():
-    assert shown.text(SAID, "srt", "x") == (
-        "1\n00:00:00,000 --> 00:00:01,500\nAnn: Hello {there} & <you>\n\n"
-        "2\n01:01:01,000 --> 01:01:02,250\nTwo lines\n\n"
-    )
-
-
-def test_vtt_names_the_voice_and_escapes_markup():
-    assert shown.text(SAID, "vtt", "x") == (
-        "WEBVTT\n\n1\n00:00:00.000 --> 00:00:01.500\n<v Ann>Hello {there} &amp; &lt;you&gt;\n\n"
-        "2\n01:01:01.000 --> 01:01:02.250\nTwo lines\n\n"
-    )
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(0, 359_000_000),  # pysubs2 reads no times of a hundred hours
-            st.integers(1, 30_000),
-            st.text(st.characters(categories=("L", "N")), min_size=1).filter(lambda s: not s.isdigit()),
-        ),
-        max_size=20,
-    )
-)
-def test_every_segment_is_read_back_from_srt_and_vtt_at_its_time(told):
-    segments = tuple(Segment(n, at / 1000, (at + long) / 1000, text) for n, (at, long, text) in enumerate(sorted(told)))
-    said = Transcript("en", "x", segments, Coverage(0, 0))
-    for form in ("srt", "vtt"):
-        read = pysubs2.SSAFile.from_string(shown.text(said, form, "x"), format_=form) if segments else []
-        assert [(line.start, line.end, line.plaintext) for line in read] == [
-            (round(s.start_s * 1000), round(s.end_s * 1000), s.text) for s in segments
-        ]
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0, "0:00"), (65.9, "1:05"), (3661, "1:01:01")])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 
+import pysubs2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,17 +151,85 @@ def test_old_encodings_are_read(tmp_path) -> None:
         assert read_transcript(path).segments[0].text == "Café"
 
 
-def test_a_transcript_is_written_for_reading_with_names_of_speakers() -> None:
-    told = Transcript(
-        "en",
-        "test",
-        (Segment(0, 1, 2, "Good morning.", "SPEAKER_00"), Segment(1, 3661.5, 3662, "Yes.")),
-        Coverage(2, 2),
-        {"SPEAKER_00": "Anna"},
+SAID = Transcript(
+    "en",
+    "test",
+    (
+        Segment(0, 0.0, 1.5, "Hello {there} & <you>", "S1"),
+        Segment(1, 2.0, 3.0, "Good morning.", "S1"),
+        Segment(2, 3661.0, 3662.25, "Two\n\nlines"),
+        Segment(3, 360_000.0, 360_000.5, "Still here.", "S2"),
+    ),
+    Coverage(0, 0),
+    {"S1": "Ann\n\nLee"},
+)
+
+
+def test_text_is_a_line_a_segment_with_the_speakers_name() -> None:
+    assert write(SAID, "txt") == (
+        "Ann Lee: Hello {there} & <you>\nAnn Lee: Good morning.\nTwo lines\nS2: Still here.\n"
     )
-    assert write(told, "txt") == "Anna: Good morning.\nYes.\n"
-    assert write(told, "md", "A talk") == "# A talk\n\n`00:00:01` **Anna:** Good morning.\n\n`01:01:01` Yes.\n\n"
-    assert "01:01:01,500 --> 01:01:02,000" in write(told, "srt")
-    assert "<v Anna>Good morning." in write(told, "vtt")
-    with pytest.raises(ValueError, match="srt"):
-        write(told, "doc")
+
+
+def test_markdown_names_the_item_the_times_and_each_speaker_that_begins() -> None:
+    assert write(SAID, "md", "A\ntalk") == (
+        "# A talk\n\n`00:00:00` **Ann Lee:** Hello {there} & <you>\n\n`00:00:02` Good morning.\n\n"
+        "`01:01:01` Two lines\n\n`100:00:00` **S2:** Still here.\n"
+    )
+
+
+def test_srt_keeps_braces_and_empty_lines_do_not_end_a_cue() -> None:
+    assert write(SAID, "srt") == (
+        "1\n00:00:00,000 --> 00:00:01,500\n[Ann Lee]: Hello {there} & <you>\n\n"
+        "2\n00:00:02,000 --> 00:00:03,000\n[Ann Lee]: Good morning.\n\n"
+        "3\n01:01:01,000 --> 01:01:02,250\nTwo lines\n\n"
+        "4\n100:00:00,000 --> 100:00:00,500\n[S2]: Still here.\n\n"
+    )
+
+
+def test_vtt_names_the_voice_and_escapes_markup() -> None:
+    assert write(SAID, "vtt") == (
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\n<v Ann Lee>Hello {there} &amp; &lt;you&gt;\n\n"
+        "00:00:02.000 --> 00:00:03.000\n<v Ann Lee>Good morning.\n\n"
+        "01:01:01.000 --> 01:01:02.250\nTwo lines\n\n"
+        "100:00:00.000 --> 100:00:00.500\n<v S2>Still here.\n\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "title", "written"),
+    [
+        ("txt", "A talk", ""),
+        ("srt", "A talk", ""),
+        ("vtt", "A talk", "WEBVTT\n\n"),
+        ("md", "A talk", "# A talk\n"),
+        ("md", " ", "# Transcript\n"),
+    ],
+)
+def test_where_nothing_was_said_only_what_a_file_must_have_is_written(form: str, title: str, written: str) -> None:
+    assert write(Transcript("en", "test", (), Coverage(0, 0)), form, title) == written
+
+
+def test_another_format_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match="srt, vtt, txt, md"):
+        write(SAID, "doc")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 359_000_000),  # pysubs2 reads no times of a hundred hours
+            st.integers(1, 30_000),
+            st.text(st.characters(categories=("L", "N")), min_size=1).filter(lambda s: not s.isdigit()),
+        ),
+        max_size=20,
+    )
+)
+def test_a_reader_that_is_not_ours_finds_every_segment_at_its_time_in_srt_and_vtt(told) -> None:
+    segments = tuple(Segment(n, at / 1000, (at + long) / 1000, text) for n, (at, long, text) in enumerate(sorted(told)))
+    said = Transcript("en", "x", segments, Coverage(0, 0))
+    for form in ("srt", "vtt"):
+        read = pysubs2.SSAFile.from_string(write(said, form), format_=form) if segments else []
+        assert [(line.start, line.end, line.plaintext) for line in read] == [
+            (round(s.start_s * 1000), round(s.end_s * 1000), s.text) for s in segments
+        ]

@@ -1,0 +1,197 @@
+"""Sources: fetching from a real server on loopback."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nexus_pipeline.domain.errors import (
+    BadAddress,
+    Cancelled,
+    NexusError,
+    SourceBusy,
+    SourceGone,
+    SourceRefused,
+    TooLarge,
+    TooLong,
+)
+from nexus_pipeline.ports import Limits
+from nexus_pipeline.sources import source_for
+from tests.contracts.site_parts import Site, serving
+
+LOOPBACK = ("127.0.0.1",)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[str, type[Site]]]:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    with serving(folder) as serves:
+        yield serves
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    to = tmp_path / "fetched"
+    to.mkdir()
+    return to
+
+
+def fetch(url: str, folder: Path, *, cancelled=lambda: False, **limits):
+    told = {"max_bytes": 10**8, "max_duration_s": 3600.0, "timeout_s": 60.0, "allow_hosts": LOOPBACK, **limits}
+    seen: list[float] = []
+    fetched = source_for(url).fetch(url, folder, Limits(**told), seen.append, cancelled)
+    return fetched, seen
+
+
+def test_a_file_is_fetched_with_its_name_and_progress(site, folder: Path) -> None:
+    url, handler = site
+    fetched, seen = fetch(f"{url}/talk.mp3", folder)
+    assert fetched.path.read_bytes() == (handler.folder / "talk.mp3").read_bytes()
+    assert fetched.filename == "talk.mp3"
+    assert fetched.title == "talk"
+    assert seen[-1] == 1.0
+    assert fetched.path.parent == folder
+
+
+def test_a_private_address_is_refused_unless_it_is_allowed(site, folder: Path) -> None:
+    url, _ = site
+    with pytest.raises(BadAddress, match="NEXUS_ALLOW_HOSTS"):
+        fetch(f"{url}/talk.mp3", folder, allow_hosts=())
+    assert not list(folder.iterdir())
+
+
+def test_a_redirect_into_a_private_network_is_refused(site, folder: Path) -> None:
+    url, _ = site
+    with pytest.raises(BadAddress):
+        fetch(f"{url}/to/http://127.0.0.2:1/talk.mp3", folder)
+
+
+def test_a_page_gives_its_video_its_words_and_its_subtitles(site, folder: Path) -> None:
+    url, handler = site
+    (handler.folder / "a.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:02.000\nGood morning.\n")
+    (handler.folder / "page.html").write_text(
+        "<html><head><title>A talk about bread</title></head><body><video src='/talk.mp3'>"
+        "<track kind='subtitles' srclang='en' src='/a.vtt'></video></body></html>"
+    )
+    fetched, _ = fetch(f"{url}/page.html", folder)
+    assert fetched.title == "A talk about bread"
+    assert fetched.path.stat().st_size == (handler.folder / "talk.mp3").stat().st_size
+    assert fetched.sidecar is not None
+    assert "Good morning." in fetched.sidecar.read_text()
+
+
+def test_hls_is_fetched_without_ffmpeg(site, folder: Path) -> None:
+    url, handler = site
+    subprocess.run(
+        [
+            "ffmpeg",
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "sine=440:d=6",
+            "-c:a",
+            "aac",
+            "-f",
+            "hls",
+            "-hls_time",
+            "2",
+            "-hls_list_size",
+            "0",
+            handler.folder / "list.m3u8",
+        ],
+        check=True,
+    )
+    fetched, _ = fetch(f"{url}/list.m3u8", folder)
+    assert fetched.path.stat().st_size == sum(p.stat().st_size for p in handler.folder.glob("list*.ts"))
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("/missing.mp3", SourceGone),
+        ("/status/410", SourceGone),
+        ("/status/401", SourceRefused),
+        ("/status/403", SourceRefused),
+        ("/status/429", SourceBusy),
+        ("/status/503", SourceBusy),
+        ("/words.html", SourceRefused),
+        ("/feed.rss", SourceRefused),
+    ],
+)
+def test_failures_say_whose_fault_they_are(site, folder: Path, path: str, error: type[NexusError]) -> None:
+    url, handler = site
+    (handler.folder / "words.html").write_text(
+        "<html><head><title>Only words</title></head><body>No media</body></html>"
+    )
+    (handler.folder / "feed.rss").write_text(
+        "<?xml version='1.0'?><rss version='2.0'><channel><title>Show</title>"
+        + "".join(
+            f"<item><title>Episode {n}</title><guid>g{n}</guid><link>{url}/talk.mp3</link>"
+            f"<enclosure url='{url}/talk.mp3' type='audio/mpeg'/></item>"
+            for n in (1, 2)
+        )
+        + "</channel></rss>"
+    )
+    with pytest.raises(error) as failed:
+        fetch(url + path, folder)
+    assert url not in str(failed.value)
+    assert "Only words" not in str(failed.value)
+
+
+def test_a_site_that_is_down_is_busy(folder: Path) -> None:
+    with pytest.raises(SourceBusy):
+        fetch("http://127.0.0.1:9/talk.mp3", folder)
+
+
+def test_what_is_too_large_stops_early_whether_its_size_is_told_or_not(site, folder: Path) -> None:
+    url, _ = site
+    with pytest.raises(TooLarge, match="NEXUS_MAX_BYTES"):
+        fetch(f"{url}/talk.mp3", folder, max_bytes=50_000)
+    with pytest.raises(TooLarge):
+        fetch(f"{url}/slow.mp3", folder, max_bytes=50_000)
+
+
+def test_what_is_too_long_is_refused_before_it_is_fetched(site, folder: Path) -> None:
+    url, handler = site
+    (handler.folder / "page.html").write_text(
+        "<html><head><script type='application/ld+json'>"
+        '{"@context": "https://schema.org", "@type": "VideoObject", "name": "Long", "duration": "PT3H",'
+        f' "contentUrl": "{url}/talk.mp3"}}</script></head><body></body></html>'
+    )
+    with pytest.raises(TooLong, match="NEXUS_MAX_DURATION_S"):
+        fetch(f"{url}/page.html", folder, max_duration_s=3600)
+    assert not any(folder.iterdir())
+
+
+def test_a_broken_download_goes_on_where_it_stopped(site, folder: Path) -> None:
+    url, handler = site
+    whole = (handler.folder / "talk.mp3").read_bytes()
+    handler.break_at = 60_000
+    with pytest.raises(SourceBusy):
+        fetch(f"{url}/talk.mp3", folder, timeout_s=20)
+    handler.break_at, handler.asked[:] = None, []
+    fetched, _ = fetch(f"{url}/talk.mp3", folder)
+    assert fetched.path.read_bytes() == whole
+    begun = [int(asked.split("=")[1].split("-")[0]) for _, asked in handler.asked if asked]
+    assert max(begun) >= 60_000
+
+
+def test_a_cancelled_fetch_stops_within_a_second_and_leaves_no_process(site, folder: Path) -> None:
+    url, _ = site
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        fetch(f"{url}/slow.mp3", folder, cancelled=lambda: time.monotonic() - began > 2)
+    assert time.monotonic() - began < 4
+    commands = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists()]
+    assert not any(str(folder).encode() in c or b"sources.downloading" in c for c in commands)
+
+
+def test_a_fetch_that_takes_too_long_is_tried_again_later(site, folder: Path) -> None:
+    url, _ = site
+    with pytest.raises(SourceBusy, match="goes on"):
+        fetch(f"{url}/slow.mp3", folder, timeout_s=3)
