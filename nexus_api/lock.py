@@ -47,9 +47,10 @@ def _take(file: int, home: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         pid = os.pread(file, 20, 0).decode().strip()
-        who = f"process {pid}" if pid else "another process"
+        if not pid:  # who shares the lock does not write into it
+            raise AlreadyRunning(f"Dagster was started on its own over {home}; end it, and try again") from None
         raise AlreadyRunning(
-            f"Nexus is already running over {home} ({who}): use that one, or end it with `kill {pid or 'PID'}`"
+            f"Nexus is already running over {home} (process {pid}): use that one, or end it with `kill {pid}`"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What `nexus up` runs: Dagster's code server, webserver and daemon, and a warm worker for each lane.
+"""What `nexus up` runs: Dagster's code server, webserver and daemon, a warm worker for each lane, and the API.
 
 Each is its own process of this Python; none of them is imported here.
 """
