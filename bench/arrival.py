@@ -136,6 +136,8 @@ def beside_backfill(nexus: Nexus, arrivals: Arrivals, ids: Sequence[str]) -> Arr
     print(f"a backfill of {len(ids)} items runs", file=sys.stderr)
     time.sleep(SOON_S)
     came = arrivals.bring("copied", "beside")
+    if not nexus.instance.get_runs_count(began):
+        sys.exit("the backfill was over before the arrival: give --backfill more items")
     nexus.wait_until("the one beside it", lambda: searchable(nexus.items().get(came.name)) is not None, 240)
     nexus.graphql(CANCEL, id=launched["backfillId"])
     return came

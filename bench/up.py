@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Nexus:
     def __init__(self) -> None:
         """Starts it and waits until it says that it is ready."""
         self.folder = Path(tempfile.mkdtemp(prefix="bench-arrival-"))
+        self.keep = False
         home = self.folder / "home"
         self.port = free_port()
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("NEXUS_") and k != "DAGSTER_HOME"}
@@ -46,7 +48,7 @@ class Nexus:
         self.readable = Readable(home / "blobs" / "items" / "local")
         self.readable.start()
 
-    def _start(self) -> "subprocess.Popen[str]":
+    def _start(self) -> "subprocess.Popen[bytes]":
         ports = ("--port", str(free_port()), "--dagster-port", str(self.port))
         log = (self.folder / "up.log").open("w")
         up = subprocess.Popen(
@@ -85,14 +87,14 @@ class Nexus:
             if cursor is None:
                 return found
 
-    def wait_until(self, what: str, met: Any, patience_s: float) -> None:
+    def wait_until(self, what: str, met: Callable[[], object], patience_s: float) -> None:
         """Ends the benchmark when it takes longer."""
         until = time.monotonic() + patience_s
         while not met():
             if self.up.poll() is not None or time.monotonic() > until:
-                kept = f"counts {dict(self.parts.catalog.counts())}; its home is kept in {self.folder}"
-                self.close(keep=True)
-                sys.exit(f"{what}: not within {patience_s:.0f} s; {kept}")
+                self.keep = True
+                counts = dict(self.parts.catalog.counts())
+                sys.exit(f"{what}: not within {patience_s:.0f} s; items {counts}; the home is kept in {self.folder}")
             time.sleep(0.3)
 
     def wait_done(self, many: int, patience_s: float) -> None:
@@ -112,8 +114,8 @@ class Nexus:
         data: dict[str, Any] = told["data"]
         return data
 
-    def close(self, *, keep: bool = False) -> None:
-        """End it, and remove its home."""
+    def close(self) -> None:
+        """End it, and remove its home unless something went wrong there."""
         self.readable.over.set()
         self.up.send_signal(signal.SIGTERM)
         try:
@@ -122,7 +124,7 @@ class Nexus:
             self.up.kill()
             self.up.wait()
             print(f"`nexus up` did not end within {END_S:.0f} s of SIGTERM", file=sys.stderr)
-        if not keep:
+        if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from nexus_pipeline.domain import errors
@@ -44,11 +45,13 @@ class Flow:
     run: Run
     widths: Mapping[str, int]
     window: int | None = None
-    """Items on their way at once: bounds how far fetching runs ahead of hearing, and so how long an item takes."""
+    """Items at once before a gathering step: bounds how far fetching runs ahead of hearing, how long an item takes."""
     stopped: Callable[[], str | None] = lambda: None
     """Why everything must stop now, if so; called from the caller's thread about once a second."""
     landed: "queue.SimpleQueue[Landed]" = field(default_factory=queue.SimpleQueue)
     active: dict[str, Item] = field(default_factory=dict)
+    ahead: set[str] = field(default_factory=set)
+    """Those that no gathering step has got yet."""
     gathered: list[tuple[Step, Turn]] = field(default_factory=list)
     gathered_at: float = 0.0
 
@@ -79,26 +82,32 @@ class Flow:
                 self.parts.catalog.requested(left)
 
     def _until_all_landed(self, waiting: deque[Item]) -> Iterator[Landed]:
-        window = self.window or 2 * sum(self.widths[s.name] for s in self.chain)
-        while waiting or self.active:
-            while waiting and len(self.active) - len(self.gathered) < window:
+        window = self.window or sum(self.widths[s.name] for s in self.chain)
+        # The next step begins before the caller hears of the last one: telling Dagster takes longer than many a step.
+        untold: deque[Landed] = deque()
+        while waiting or self.active or untold:
+            while waiting and len(self.ahead) < window and len(untold) < window:
                 item = waiting.popleft()
                 self.active[item.id] = item
-                yield from self._go_on(item)
+                self.ahead.add(item.id)
+                untold.extend(self._go_on(item))
             self._hand_over_gathered()
-            if not self.active:
-                continue
-            try:
-                landed = self.landed.get(timeout=LOOK_S)
-            except queue.Empty:
-                self._look()
-                continue
-            yield landed
-            if self._lost(landed):
-                self._end(landed.work.item)
-            else:
-                yield from self._go_on(landed.work.item)
+            for landed in self._landed(wait=bool(self.active) and not untold):
+                untold.append(landed)
+                if self._lost(landed):
+                    self._end(landed.work.item)
+                else:
+                    untold.extend(self._go_on(landed.work.item))
+            if untold:
+                yield untold.popleft()
             self._look()
+
+    def _landed(self, *, wait: bool) -> Iterator[Landed]:
+        """What workers have handed on; waits a while for the first one, if told to."""
+        with suppress(queue.Empty):
+            yield self.landed.get(timeout=LOOK_S) if wait else self.landed.get_nowait()
+            while True:
+                yield self.landed.get_nowait()
 
     # -------------------------------------------------------------- what comes next
 
@@ -129,6 +138,7 @@ class Flow:
 
     def _end(self, item: Item) -> None:
         self.active.pop(item.id, None)
+        self.ahead.discard(item.id)
         self.turns.forget(item.id)
         self.parts.catalog.release(self.run.id, [item.id])
 
@@ -140,6 +150,7 @@ class Flow:
         if not step.gathers:
             self.pools[step.name].submit(self.turns.take, step, [turn])
             return
+        self.ahead.discard(turn.item.id)
         if not self.gathered:
             self.gathered_at = time.monotonic()
         self.gathered.append((step, turn))

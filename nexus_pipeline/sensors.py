@@ -18,7 +18,7 @@ from nexus_pipeline.domain.errors import NexusError
 from nexus_pipeline.domain.items import Item, Lane, Priority
 from nexus_pipeline.domain.listing import Ask
 from nexus_pipeline.domain.states import ItemState, State
-from nexus_pipeline.lanes import LANE_TAG, retake
+from nexus_pipeline.lanes import LANE_TAG, items_of, retake
 from nexus_pipeline.sources.inbox import Arrival
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.wiring import Parts
@@ -233,7 +233,19 @@ def due(context: dg.SensorEvaluationContext, parts: dg.ResourceParam[Parts]) -> 
 
 def _due(parts: Parts, instance: dg.DagsterInstance) -> Evaluation | None:
     items = [item for item in parts.catalog.due() if not _still_blocked(item, parts)]
-    return ask_again(items, parts, instance, "due") if items else None
+    if not items:
+        return None
+    queued = _queued(instance)
+    parts.catalog.requested([item.id for item in items if item.id in queued])
+    lost = [item for item in items if item.id not in queued]
+    return ask_again(lost, parts, instance, "due") if lost else None
+
+
+def _queued(instance: dg.DagsterInstance) -> set[str]:
+    """Items of runs that have not begun: behind ten thousand others an item may wait for hours and is not lost."""
+    ahead = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING]
+    runs = instance.get_runs(dg.RunsFilter(statuses=ahead, tags={LANE_TAG: [lane.value for lane in Lane]}))
+    return {item_id for run in runs for item_id in items_of(run)}
 
 
 def _still_blocked(item: Item, parts: Parts) -> bool:

@@ -103,7 +103,7 @@ def test_nexus_up_does_not_start_while_any_of_dagsters_processes_runs(place):
     with (
         place.process(SHARING),
         place.process(SHARING),
-        pytest.raises(lock.AlreadyRunning, match="already running"),
+        pytest.raises(lock.AlreadyRunning, match="Dagster was started on its own"),
         lock.held(place.home),
     ):
         pass
