@@ -4,9 +4,10 @@ Each sensor waits inside its evaluation, so that what happens is answered at onc
 look only every few seconds. An evaluation must end well before Dagster's limit of 60 s for it.
 """
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -14,14 +15,16 @@ from typing import Any
 import dagster as dg
 
 from nexus_pipeline.chain import ITEMS
-from nexus_pipeline.domain.errors import NexusError
-from nexus_pipeline.domain.items import Item, Lane, Priority
+from nexus_pipeline.domain.errors import BadInput, NexusError
+from nexus_pipeline.domain.items import Item, Lane, NewItem, Priority
 from nexus_pipeline.domain.listing import Ask
 from nexus_pipeline.domain.states import ItemState, State
 from nexus_pipeline.lanes import LANE_TAG, items_of, retake
 from nexus_pipeline.sources.inbox import Arrival
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.wiring import Parts
+
+log = logging.getLogger(__name__)
 
 WAIT_S = 39.0
 """How long an evaluation waits for something to happen: until just before the daemon begins new ones, every 5 s."""
@@ -120,9 +123,13 @@ def ask_again(
     killed in between, nothing but the partitions is missing, and the items are due again.
     """
     if len(items) > 1:
-        for item in items:
-            instance.delete_dynamic_partition(str(ITEMS.name), item.id)
+        _take_out(items, instance)
     return ask_for(items, parts, why, **how)
+
+
+def _take_out(items: Sequence[Item], instance: dg.DagsterInstance) -> None:
+    for item in items:
+        instance.delete_dynamic_partition(str(ITEMS.name), item.id)
 
 
 def _wait(look: Callable[[], Evaluation | None], every_s: float, nothing: str, wait_s: float = WAIT_S) -> Evaluation:
@@ -145,7 +152,7 @@ _sensor = partial(
 _looking = threading.Lock()
 
 
-def _inbox(parts: dg.ResourceParam[Parts]) -> Evaluation:
+def _inbox(context: dg.SensorEvaluationContext, parts: dg.ResourceParam[Parts]) -> Evaluation:
     """Answers an arrival at once.
 
     Two sensors do: while the answer of one is on its way and the daemon has not begun it anew, the other one looks.
@@ -155,7 +162,7 @@ def _inbox(parts: dg.ResourceParam[Parts]) -> Evaluation:
         return dg.SkipReason("The other one has been looking.")
     try:
         left_s = WAIT_S - (time.monotonic() - began)
-        return _wait(lambda: _arrived(parts), LOOK_S, "Nothing new in the inbox.", left_s)
+        return _wait(lambda: _arrived(parts, context.instance), LOOK_S, "Nothing new in the inbox.", left_s)
     finally:
         _looking.release()
 
@@ -169,7 +176,7 @@ inbox, inbox_relief = (
 )
 
 
-def _arrived(parts: Parts) -> Evaluation | None:
+def _arrived(parts: Parts, instance: dg.DagsterInstance) -> Evaluation | None:
     arrivals = parts.arrivals.arrivals()
     if not arrivals:
         return None
@@ -178,12 +185,22 @@ def _arrived(parts: Parts) -> Evaluation | None:
     except NexusError:
         parts.arrivals.forget(arrivals)  # told again with the next look
         raise
+    _take_out([item for item in items if item.step(CHAIN[0].name).attempt], instance)
     return ask_for(items, parts, "inbox") if items else None
+
+
+def _told(arrivals: Sequence[Arrival]) -> Iterator[NewItem]:
+    """What they are; one that cannot be an item stays where it is and keeps nobody else out."""
+    for arrival in arrivals:
+        try:
+            yield arrival.new_item()
+        except BadInput as error:
+            log.warning("refused code=%s bytes=%d: %s", error.code, arrival.bytes, error)
 
 
 def _new(arrivals: Sequence[Arrival], parts: Parts) -> list[Item]:
     """The items of these that want a run. What a process before this one has seen is `due`'s business, if any's."""
-    found = {item.id: item for item in (a.new_item() for a in arrivals)}
+    found = {item.id: item for item in _told(arrivals)}
     known = parts.catalog.find(list(found))
     late = [new for new in found.values() if new.sidecar_key and new.id in known and not known[new.id].sidecar_key]
     again = [parts.catalog.edit(new.id, sidecar_key=new.sidecar_key) for new in late]

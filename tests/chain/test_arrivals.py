@@ -31,7 +31,7 @@ def added(parts, tmp_path):
 
 def test_an_item_that_was_made_before_its_file_came_gets_a_run_when_it_comes(runs, parts, added):
     for _ in range(30):
-        found = _arrived(parts)
+        found = _arrived(parts, runs.instance)
         if found is not None:
             break
         threading.Event().wait(0.1)
@@ -39,11 +39,11 @@ def test_an_item_that_was_made_before_its_file_came_gets_a_run_when_it_comes(run
     assert items_of(request) == [added.id]
 
 
-def test_an_upload_that_lies_there_since_before_the_process_began_is_not_asked_for_again(parts, added):
+def test_an_upload_that_lies_there_since_before_the_process_began_is_not_asked_for_again(runs, parts, added):
     with parts.catalog.writing() as w:
         w.db.execute(items.update().values(created_at=datetime.now(UTC) - timedelta(minutes=2)))
     for _ in range(20):
-        assert _arrived(parts) is None
+        assert _arrived(parts, runs.instance) is None
         threading.Event().wait(0.1)
 
 

@@ -62,6 +62,15 @@ def test_a_request_for_an_address_becomes_an_item_once(runs, parts):
     assert parts.catalog.get(new.id).origin == "https://example.org/talk.mp3"
 
 
+def test_an_arrival_that_cannot_be_an_item_keeps_nobody_else_out(runs, parts):
+    requests.request_url(parts.inbox, "https://example.org/talk.mp3", requests.Said())
+    [key] = [b.key for b in parts.inbox.under(".asks/")]
+    note = parts.inbox.read(key).replace(b"https://example.org/talk.mp3", b"gopher://example.org/talk")
+    parts.inbox.put(".asks/aaaaaaaaaaaaaaaa.json", note)
+    told = [i for request in evaluate(inbox, runs) for i in items_of(request)]
+    assert [parts.catalog.get(i).origin for i in told] == ["https://example.org/talk.mp3"]
+
+
 def test_a_retry_of_scattered_items_is_one_run_over_a_range_of_exactly_these(runs, parts, ended):
     these = [ended[n].id for n in (0, 2, 4)]
     parts.catalog.ask("retry", these)
