@@ -218,7 +218,8 @@ class Turns:
         turn = landed.work
         assert isinstance(turn, Turn)  # noqa: S101  # for the type checker: flow hands out nothing else
         key = _blob(turn)
-        self.parts.blobs.put(key, kept(landed))
+        if not landed.kept:
+            self.parts.blobs.put(key, kept(landed))
         seconds = time.monotonic() - turn.began
         status = StepStatus(
             step.name,

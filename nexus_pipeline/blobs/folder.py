@@ -5,12 +5,13 @@ at one file whose name has a control character or is not UTF-8, and it hides or 
 `name#1` beside the object, so names of 255 bytes cannot be written). People drop files into a folder by hand, and any
 name that the filesystem holds must be listed, read and moved.
 
-Puts grow as `.nexus-parts/.nexus-*.part` under the root and are renamed when they are whole and synced; what a killed
-process left there is swept when the folder is opened. Symbolic links are neither listed nor followed: whoever may
+Puts grow as `.nexus-parts/.nexus-*.part` under the root and are renamed when they are whole and synced. Whoever writes
+one holds a lock on it; what a killed process left there is nobody's, and is swept when the folder is opened. Symbolic links are neither listed nor followed: whoever may
 drop a file must not be able to have any file of this machine read.
 """
 
 import errno
+import fcntl
 import logging
 import os
 import stat
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 STALE_S = 3600.0
-"""A part that nobody has written to for so long belongs to nobody."""
+"""Where the filesystem knows no locks, a part that nobody has written to for so long belongs to nobody."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRIES = 100
 """How often a put makes its folder again when a delete has just taken it away."""
@@ -166,16 +167,13 @@ class FolderBlobs:
         self.info(key)
         yield self._path(key)
 
-    def sweep(self, older_than_s: float = STALE_S) -> int:
-        """Remove parts of puts that nobody has written to for so long; how many went."""
-        before = time.time() - older_than_s
+    def sweep(self) -> int:
+        """Remove parts of puts whose writer is no more; how many went."""
         swept = 0
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(self._parts) as entries:
             for entry in entries:
-                with suppress(FileNotFoundError, PermissionError):
-                    if entry.stat(follow_symlinks=False).st_mtime < before:
-                        Path(entry.path).unlink()
-                        swept += 1
+                with suppress(FileNotFoundError, PermissionError, IsADirectoryError):
+                    swept += _swept(Path(entry.path))
         return swept
 
     @property
@@ -220,22 +218,31 @@ class FolderBlobs:
     def _part(self, key: str) -> Iterator[FileIO]:
         """A file of our own that takes the key's place when the block ends well."""
         target = self._path(key)
-        part = self._parts / f".nexus-{uuid.uuid4().hex}.part"
         with writing(key):
             for folder in make_folder(self._parts):
                 sync_folder(folder)
-            file = FileIO(part, "x")  # without a buffer, whose closing would fail once more on a full disk
+            part, file = self._new_part()
         try:
             with file:
                 yield file
                 with writing(key):
                     os.fsync(file.fileno())
-            with writing(key):
-                self._place(part, target)
+                    self._place(part, target)
         except BaseException:
             with suppress(FileNotFoundError):
                 part.unlink()
             raise
+
+    def _new_part(self) -> tuple[Path, FileIO]:
+        """A part of our own, locked before anybody could sweep it."""
+        while True:
+            part = self._parts / f".nexus-{uuid.uuid4().hex}.part"
+            file = FileIO(part, "x")  # without a buffer, whose closing would fail once more on a full disk
+            with suppress(OSError):  # a filesystem without locks: STALE_S protects it
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                return part, file
+            file.close()  # swept between the two
 
     def _place(self, source: Path, target: Path) -> None:
         touched = {target.parent}
@@ -260,6 +267,20 @@ class FolderBlobs:
 
 class _OtherDevice(StoreError):
     """A rename cannot lead there: the file has to be copied."""
+
+
+def _swept(part: Path) -> bool:
+    """Whether it was nobody's and is gone now."""
+    with FileIO(part) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            if os.fstat(file.fileno()).st_mtime > time.time() - STALE_S:
+                return False
+        part.unlink()
+        return True
 
 
 def _write_all(file: FileIO, chunk: bytes) -> int:

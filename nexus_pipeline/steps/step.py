@@ -46,6 +46,8 @@ class Landed:
     numbers: Mapping[str, float] = field(default_factory=dict)
     error: errors.NexusError | None = None
     engine: str | None = None
+    kept: bool = False
+    """Its result lies among the blobs already: a run before this one died before it could say so."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _plain(value: object) -> str:
 
 
 def adopted(work: Work, data: bytes) -> Landed:
-    """The landing that was kept."""
+    """The landing that was kept; its result stays in its blob."""
     told = json.loads(data)
     facts = told["facts"]
     if facts.get("published_at"):
@@ -132,6 +134,7 @@ def adopted(work: Work, data: bytes) -> Landed:
         facts=facts,
         numbers=told["numbers"],
         engine=told["engine"],
+        kept=True,
     )
 
 

@@ -1,5 +1,6 @@
 """Items through made-up steps: no barriers, no leaks between items, nothing done twice, nothing lost."""
 
+import json
 import threading
 import time
 
@@ -176,6 +177,9 @@ def test_a_finished_blob_is_adopted_when_the_run_died_before_its_commit(parts):
     go(parts, [one], steps, run="r2", steps=frozenset({"raw"}))
     assert doings.times(one, "raw") == 1
     assert parts.catalog.get(one).step("raw").state is State.DONE
+    assert parts.blobs.read(key) == data
+    assert json.loads(data)["result"] == {"of": "raw"}
+    assert parts.blobs.read(key) == data
 
 
 def test_an_item_that_another_run_holds_is_left_alone(parts):
