@@ -60,7 +60,9 @@ class Chain:
         env |= {"DAGSTER_HOME": str(dagster_home), "OMP_NUM_THREADS": "1"}
         os.environ["DAGSTER_HOME"] = str(dagster_home)
         self.instance = dg.DagsterInstance.get()
-        self.worker = subprocess.Popen([sys.executable, "-m", "nexus_pipeline.worker", "bulk"], env=env, cwd=ROOT)
+        self.worker = subprocess.Popen(
+            [sys.executable, "-m", "nexus_pipeline.worker", "bulk"], env=env, cwd=ROOT, stdout=sys.stderr
+        )
         repository = ReconstructableRepository.for_module("nexus_pipeline.definitions", "defs", str(ROOT))
         self.job = repository.get_reconstructable_job("__ASSET_JOB")
 

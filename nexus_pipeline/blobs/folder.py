@@ -6,8 +6,8 @@ at one file whose name has a control character or is not UTF-8, and it hides or 
 name that the filesystem holds must be listed, read and moved.
 
 Puts grow as `.nexus-parts/.nexus-*.part` under the root and are renamed when they are whole and synced. Whoever writes
-one holds a lock on it; what a killed process left there is nobody's, and is swept when the folder is opened. Symbolic links are neither listed nor followed: whoever may
-drop a file must not be able to have any file of this machine read.
+one holds a lock on it; what a killed process left there is nobody's, and is swept when the folder is opened. Symbolic
+links are neither listed nor followed: whoever may drop a file must not be able to have any file of this machine read.
 """
 
 import errno

@@ -2,8 +2,9 @@
 
 import os
 import resource
+import subprocess
+import sys
 import threading
-import time
 import uuid
 from pathlib import Path
 
@@ -94,16 +95,20 @@ def test_a_file_with_an_impossible_time_does_not_stop_the_listing(folder):
     assert keys(blobs) == ["new", "old"]
 
 
-def test_parts_that_were_left_are_swept_after_an_hour(folder):
-    blobs, root = folder
-    blobs.put("k", b"x")
-    part = root / ".nexus-parts" / ".nexus-0.part"
-    part.write_bytes(b"left")
-    assert blobs.sweep() == 0
-    an_hour_ago = time.time() - 3601
-    os.utime(part, (an_hour_ago, an_hour_ago))
-    assert keys(FolderBlobs(root)) == ["k"]
-    assert not part.exists()
+def test_what_a_killed_put_left_is_swept_when_the_folder_is_opened(folder):
+    _, root = folder
+    code = (
+        "import pathlib, sys, time\nfrom nexus_pipeline.blobs.folder import FolderBlobs\n"
+        "def slowly():\n    yield b'half'\n    print('half', flush=True)\n    time.sleep(60)\n"
+        "FolderBlobs(pathlib.Path(sys.argv[1])).put('k', slowly())"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, root], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout.readline() == b"half\n"
+        assert FolderBlobs(root).sweep() == 0, "its writer lives"
+        assert len(list((root / ".nexus-parts").iterdir())) == 1
+        writer.kill()
+    assert keys(FolderBlobs(root)) == []
+    assert list((root / ".nexus-parts").iterdir()) == []
 
 
 def test_parts_can_be_neither_listed_nor_named(folder):

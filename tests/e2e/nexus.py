@@ -1,4 +1,4 @@
-"""`nexus up` as a process in a home of its own, on ports of its own; what its stores say, and whether it leaves nothing.
+"""`nexus up` as a process in a home and on ports of its own; what its stores say, and that it leaves nothing.
 
 Every wait is bounded and, when it is over, tells where the items stand and what the logs say last.
 """
@@ -18,6 +18,7 @@ from typing import Any
 import dagster as dg
 import psutil
 
+from nexus_api.local import Local
 from nexus_api.programs import free_port
 from nexus_pipeline.chain import ITEMS
 from nexus_pipeline.domain.chain import STEPS
@@ -25,7 +26,6 @@ from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import ItemState
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.upkeep import all_items
-from nexus_pipeline.wiring import Parts
 from tests.speech import MODELS, SPEECH
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,8 @@ class Nexus:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("NEXUS_", "DAGSTER_"))}
         told = {"NEXUS_HOME": str(self.home), "NEXUS_SPEECH": SPEECH, "NEXUS_MODELS": str(MODELS), **settings}
         self.environment = clean | told
-        self.parts = Parts(Settings(home=self.home, speech=SPEECH, models=MODELS, _env_file=None))
+        self.local = Local(Settings(home=self.home, speech=SPEECH, models=MODELS, _env_file=None))
+        self.parts = self.local.parts
         self.inbox = self.home / "blobs" / "inbox"
         self.up: subprocess.Popen[bytes] | None = None
         self._instance: dg.DagsterInstance | None = None
@@ -106,7 +107,7 @@ class Nexus:
         self.up.kill()
         self.up.wait()
         self.up = None
-        gone, left = psutil.wait_procs(mine, timeout=5)
+        _, left = psutil.wait_procs(mine, timeout=5)
         left = [p for p in {*left, *self.processes()} if running(p)]
         assert not left, f"they outlived it: {[named(p) for p in left]}"
 
@@ -123,7 +124,7 @@ class Nexus:
             self._instance.dispose()
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that runs for this home: what `nexus up` has started, and whoever has the home in its environment."""
+        """Everything that runs for this home: whoever has it in the environment, and what they have started."""
         found = {p for p in psutil.process_iter() if p.pid != os.getpid() and self._ours(p)}
         for process in tuple(found):
             with suppress(psutil.NoSuchProcess):
@@ -166,10 +167,9 @@ class Nexus:
         """The same with --json."""
         return json.loads(self.nexus(*arguments, "--json"))
 
-    def found(self, words: str, **filters: str) -> list[dict[str, Any]]:
-        """Hits of a search through the command line."""
-        told = [part for name, value in filters.items() for part in (f"--{name}", value)]
-        return self.document("search", words, *told)["hits"]
+    def found(self, words: str, mode: str = "hybrid") -> list[dict[str, Any]]:
+        """Hits of a search in this process, as the command line makes it."""
+        return self.local.search(words, mode=mode, limit=10, filters={})["hits"]
 
     def items(self) -> list[Item]:
         """All of the catalog, newest first."""
@@ -223,6 +223,11 @@ class Nexus:
         assert told["__typename"] == "LaunchRunSuccess", told
         return told["run"]["runId"]
 
+    def terminate(self, run_id: str) -> None:
+        """The UI's Terminate."""
+        told = self.graphql(TERMINATE, id=run_id)["terminateRun"]
+        assert told["__typename"] == "TerminateRunSuccess", told
+
     def runs(self, **filters: Any) -> Sequence[dg.DagsterRun]:
         """Runs, newest first."""
         return self.dagster.get_runs(dg.RunsFilter(**filters))
@@ -269,8 +274,10 @@ class Nexus:
 
     def told(self) -> str:
         """What a failed test needs to know."""
-        lines = [f"{i.id} {i.state} {[(s.step, s.state.value, s.error_message) for s in i.steps]}" for i in self.items()]
-        runs = [f"{r.run_id} {r.status.value} {dict(r.tags)}" for r in self.runs(limit=8)] if self._instance else []
+        lines = [
+            f"{i.id} {i.state} {[(s.step, s.state.value, s.error_message) for s in i.steps]}" for i in self.items()
+        ]
+        runs = [f"{r.run_id} {r.status.value} {dict(r.tags)}" for r in self.runs()[:8]] if self._instance else []
         logs = [p for p in (self.log, *sorted((self.home / "logs").glob("*.log"))) if p.exists()]
         tails = [f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:]) for path in logs]
         return "\n".join((*lines[:30], f"({len(lines)} items)", *runs, *tails))

@@ -1,4 +1,4 @@
-"""From a dropped file to a found sentence, all of Nexus as processes: what comes in, what becomes of it, how it ends."""
+"""From a dropped file to a found sentence, all of Nexus as processes: what comes in, what becomes of it, the end."""
 
 import shutil
 import time
@@ -17,7 +17,8 @@ LONG = "ё" * 125 + "x.wav"
 """A name of exactly 255 bytes, which is as long as a name may be."""
 NAMES = ("a name with spaces.wav", """it's "quoted" & $(odd) `too`.wav""", "🎹 piano 🎵.wav", "-rf.wav", LONG)
 GROWING = "slowly growing.wav"
-GROWN_AGAIN = 1.5
+PAUSE_S = 0.6
+"""The writer stops for longer than two looks are apart, and not for the second after which a file counts as whole."""
 
 
 @pytest.fixture(scope="module")
@@ -55,23 +56,26 @@ def given(nexus, spoken):
     (nexus.inbox / "note.srt").write_bytes(srt("A walrus was only ever written down."))
     grow(spoken[7], nexus.inbox / GROWING)
     nexus.nexus("add", add_me(spoken, outside), "--tag", "added by hand")
-    nexus.ended(14, 120)
+    nexus.ended(13, 120)
     nexus.quiet()
     return {item.filename: item for item in nexus.items()}
 
 
 def add_me(spoken, folder: Path) -> Path:
-    return speak(folder / "add me.wav", ["The bakery will open after nine on Monday.", "Bring sugar and lemon."])
+    return speak(
+        folder / "add me.wav",
+        ["My sister wants to visit the island in August.", "Plant the bean in summer and give it water."],
+    )
 
 
 def grow(source: Path, to: Path) -> None:
-    """A copy that takes its time, with a pause that is longer than looks are apart."""
+    """A copy that takes its time, with a pause in it."""
     data = source.read_bytes()
     half = len(data) // 2
     with to.open("wb") as file:
         file.write(data[:half])
         file.flush()
-        time.sleep(GROWN_AGAIN)
+        time.sleep(PAUSE_S)
         for at in range(half, len(data), max(1, half // 10)):
             file.write(data[at : at + max(1, half // 10)])
             file.flush()
@@ -111,10 +115,17 @@ def test_what_was_spoken_is_found_in_the_file_in_which_it_was(nexus, given):
         ("sing a quiet song", NAMES[4]),
         ("stir the rice", "below.wav"),
         ("send the invoice to finance", GROWING),
-        ("the bakery will open", "add me.wav"),
+        ("visit the island in August", "add me.wav"),
     ):
         best = nexus.found(words)[0]
         assert best["item_id"] == given[name].id, (words, best)
+
+
+def test_the_command_line_finds_it_with_its_second(nexus, given):
+    [best, *_] = nexus.document("search", "plant the bean in summer")["hits"]
+    assert best["item_id"] == given["add me.wav"].id
+    assert "bean" in best["text"].lower()
+    assert 0 <= best["start_s"] < best["end_s"] <= given["add me.wav"].duration_s + 0.5
 
 
 def test_a_copy_is_found_once_as_its_first(nexus, given):
@@ -158,7 +169,7 @@ def test_the_growing_file_was_taken_whole(nexus, spoken, given):
 
 def test_the_inbox_holds_only_what_is_no_arrival(nexus, given):
     left = sorted(p.name for p in nexus.inbox.rglob("*") if p.is_file())
-    assert left == [".hidden.wav", "bad.mp3", "unfinished.wav.part"] or left == [".hidden.wav", "unfinished.wav.part"]
+    assert left == [".hidden.wav", "unfinished.wav.part"]
 
 
 def test_dagster_shows_for_each_item_and_step_what_the_catalog_says(nexus, given):
@@ -182,7 +193,7 @@ def test_listing_and_showing_say_the_same(nexus, given):
     listed = {item["id"]: item["state"] for item in nexus.document("ls", "--limit", "50")["items"]}
     assert listed == {item.id: item.state.value for item in given.values()}
     shown = nexus.document("show", given["add me.wav"].id)
-    assert shown["tags"] >= ["added by hand"]
+    assert "added by hand" in shown["tags"]
 
 
 def test_it_ends_within_10_s_of_sigterm_and_leaves_no_process(nexus, given):
