@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from nexus_pipeline.chain import ITEMS
-from nexus_pipeline.domain.errors import BadInput, NexusError
+from nexus_pipeline.domain.errors import BadInput, NexusError, NotFound
 from nexus_pipeline.domain.items import Item, Lane, NewItem, Priority
 from nexus_pipeline.domain.listing import Ask
 from nexus_pipeline.domain.states import ItemState, State
@@ -30,8 +31,10 @@ WAIT_S = 39.0
 """How long an evaluation waits for something to happen: until just before the daemon begins new ones, every 5 s."""
 LOOK_S = 0.3
 """How often it looks meanwhile."""
-JUST_ADDED = timedelta(seconds=30)
-"""What is added through Nexus is an item before its object is there; when that is younger, no run was asked for yet."""
+JUST_COME = timedelta(seconds=30)
+"""What is added through Nexus is an item before its object is there; while that is younger, it has just come."""
+ON_ITS_WAY = timedelta(days=1)
+"""An upload whose object has not come for so long is given up: whoever was to bring it has died."""
 SLOW_LOOK_S = 5.0
 """How often for what is not urgent."""
 FEW = 16
@@ -181,7 +184,7 @@ def _arrived(parts: Parts, instance: dg.DagsterInstance) -> Evaluation | None:
     if not arrivals:
         return None
     try:
-        items = _new(arrivals, parts)
+        items = _new(arrivals, parts, instance)
     except NexusError:
         parts.arrivals.forget(arrivals)  # told again with the next look
         raise
@@ -198,21 +201,28 @@ def _told(arrivals: Sequence[Arrival]) -> Iterator[NewItem]:
             log.warning("refused code=%s bytes=%d: %s", error.code, arrival.bytes, error)
 
 
-def _new(arrivals: Sequence[Arrival], parts: Parts) -> list[Item]:
+def _new(arrivals: Sequence[Arrival], parts: Parts, instance: dg.DagsterInstance) -> list[Item]:
     """The items of these that want a run. What a process before this one has seen is `due`'s business, if any's."""
     found = {item.id: item for item in _told(arrivals)}
     known = parts.catalog.find(list(found))
     late = [new for new in found.values() if new.sidecar_key and new.id in known and not known[new.id].sidecar_key]
     again = [parts.catalog.edit(new.id, sidecar_key=new.sidecar_key) for new in late]
     added = parts.catalog.add([new for new in found.values() if new.id not in known])
-    waited = [item for item in known.values() if _just_added(item)]
+    waited = [x for x in known.values() if _has_waited(x, instance) and _just_come(found[x.id].inbox_key, parts)]
     return list({item.id: item for item in (*waited, *again, *added)}.values())
 
 
-def _just_added(item: Item) -> bool:
-    """Whether the command line or the API made the item, and this is the object that it waited for."""
-    young = datetime.now(UTC) - item.created_at < JUST_ADDED
-    return young and item.source in {"upload", "url"} and item.state is ItemState.WAITING
+def _has_waited(item: Item, instance: dg.DagsterInstance) -> bool:
+    """Whether the command line or the API made the item, and no run was asked for yet: it has no partition."""
+    waits = item.source in {"upload", "url"} and item.state is ItemState.WAITING
+    return waits and not instance.has_dynamic_partition(str(ITEMS.name), item.id)
+
+
+def _just_come(key: str | None, parts: Parts) -> bool:
+    """Whether the object is as young as one for which an item waits; older ones are `due`'s business."""
+    with suppress(NotFound):
+        return key is not None and datetime.now(UTC) - parts.inbox.info(key).modified_at < JUST_COME
+    return False
 
 
 @_sensor(name="asks", minimum_interval_seconds=1, description="Carries out what people ask for.")
@@ -253,8 +263,9 @@ def _due(parts: Parts, instance: dg.DagsterInstance) -> Evaluation | None:
     if not items:
         return None
     queued = _queued(instance)
-    parts.catalog.requested([item.id for item in items if item.id in queued])
-    lost = [item for item in items if item.id not in queued]
+    left = {item.id for item in items if item.id in queued or _on_its_way(item, parts)}
+    parts.catalog.requested(list(left))
+    lost = [item for item in items if item.id not in left]
     return ask_again(lost, parts, instance, "due") if lost else None
 
 
@@ -263,6 +274,14 @@ def _queued(instance: dg.DagsterInstance) -> set[str]:
     ahead = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING]
     runs = instance.get_runs(dg.RunsFilter(statuses=ahead, tags={LANE_TAG: [lane.value for lane in Lane]}))
     return {item_id for run in runs for item_id in items_of(run)}
+
+
+def _on_its_way(item: Item, parts: Parts) -> bool:
+    """Whether its bytes are still being brought: a large file takes longer to copy than a new item may wait."""
+    young = datetime.now(UTC) - item.created_at < ON_ITS_WAY
+    if not young or item.source != "upload" or item.inbox_key is None or parts.inbox.exists(item.inbox_key):
+        return False
+    return next(iter(parts.blobs.under(item.key(CHAIN[0].name, ""))), None) is None
 
 
 def _still_blocked(item: Item, parts: Parts) -> bool:

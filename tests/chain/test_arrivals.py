@@ -1,6 +1,8 @@
 """How arrivals are taken up at once: items that are there before their object, two sensors in turn, empty lanes."""
 
+import os
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -11,7 +13,7 @@ from dagster._core.test_utils import create_run_for_test, instance_for_test
 
 from nexus_pipeline import sensors
 from nexus_pipeline.catalog.tables import items
-from nexus_pipeline.sensors import _arrived, inbox_relief
+from nexus_pipeline.sensors import _arrived, _due, inbox, inbox_relief
 from nexus_pipeline.sources import requests
 from tests.chain.test_sensors import evaluate, items_of
 from tests.running import srt
@@ -39,12 +41,37 @@ def test_an_item_that_was_made_before_its_file_came_gets_a_run_when_it_comes(run
     assert items_of(request) == [added.id]
 
 
-def test_an_upload_that_lies_there_since_before_the_process_began_is_not_asked_for_again(runs, parts, added):
-    with parts.catalog.writing() as w:
-        w.db.execute(items.update().values(created_at=datetime.now(UTC) - timedelta(minutes=2)))
+def nothing_arrives(runs, parts):
     for _ in range(20):
         assert _arrived(parts, runs.instance) is None
         threading.Event().wait(0.1)
+
+
+def test_an_upload_that_lies_there_since_before_the_process_began_is_not_asked_for_again(runs, parts, added):
+    with parts.inbox.local(added.inbox_key) as path:
+        two_minutes_ago = time.time() - 120
+        os.utime(path, (two_minutes_ago, two_minutes_ago))
+    nothing_arrives(runs, parts)
+
+
+def test_an_upload_for_which_a_run_was_asked_is_not_asked_for_again(runs, parts, added):
+    runs.instance.add_dynamic_partitions("items", [added.id])
+    nothing_arrives(runs, parts)
+
+
+def test_an_upload_that_took_long_to_copy_gets_its_run_when_it_is_whole(runs, parts, tmp_path):
+    path = tmp_path / "talk.srt"
+    path.write_bytes(srt(SENTENCES[0]))
+    new = requests.uploaded(path, requests.Said())
+    [item] = parts.catalog.add([new])
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    with parts.catalog.writing() as w:
+        w.db.execute(items.update().values(created_at=an_hour_ago, requested_at=an_hour_ago))
+    assert [x.id for x in parts.catalog.due()] == [item.id]
+    assert _due(parts, runs.instance) is None
+    requests.put_upload(parts.inbox, new, requests.Said(), path)
+    [request] = evaluate(inbox, runs)
+    assert items_of(request) == [item.id]
 
 
 def test_one_inbox_sensor_takes_over_when_the_other_one_has_an_answer(runs, parts):

@@ -101,13 +101,13 @@ def test_the_check_names_a_result_that_is_gone_and_says_what_mends_it(runs, part
 def test_a_transcript_that_comes_later_makes_what_was_heard_stale(runs, parts, tmp_path):
     parts.inbox.put_file("talk.wav", speak(tmp_path / "talk.wav"))
     [arrival] = settled(parts)
-    [item] = _new([arrival], parts)
+    [item] = _new([arrival], parts, runs.instance)
     runs.instance.add_dynamic_partitions("items", [item.id])
     runs.go([item])
     assert "faster-whisper" in runs.now(item).step("transcript").engine
     parts.inbox.put("talk.srt", srt("Quokkas live on an island."))
     [late] = settled(parts)
-    assert [i.id for i in _new([late], parts)] == [item.id]
+    assert [i.id for i in _new([late], parts, runs.instance)] == [item.id]
     assert runs.go([item]).success
     assert [s.text for s in transcript_of(runs.now(item), parts).segments] == ["Quokkas live on an island."]
 
