@@ -50,8 +50,20 @@ def until(look, seconds=10.0):
     raise AssertionError("it did not happen in time")
 
 
+_before = set()
+
+
+@pytest.fixture(autouse=True)
+def _servers_of_other_tests():
+    """What this process started before the test, PostgreSQL say, is not the supervisor's."""
+    _before.clear()
+    _before.update(child.pid for child in psutil.Process().children())
+
+
 def children():
-    return [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+    mine = [child for child in psutil.Process().children() if child.pid not in _before]
+    below = [child for one in mine for child in (one, *one.children(recursive=True))]
+    return [child for child in below if child.status() != psutil.STATUS_ZOMBIE]
 
 
 def gone(pid):
