@@ -35,6 +35,10 @@ JUST_COME = timedelta(seconds=30)
 """What is added through Nexus is an item before its object is there; while that is younger, it has just come."""
 ON_ITS_WAY = timedelta(days=1)
 """An upload whose object has not come for so long is given up: whoever was to bring it has died."""
+RETRY_COMES_S = 10.0
+"""Dagster launches a retry within so long: it looks every 5 s."""
+RETRY_MISSED_WITHIN = timedelta(hours=1)
+SAID_AGAIN = "nexus/failure_said_again"
 SLOW_LOOK_S = 5.0
 """How often for what is not urgent."""
 FEW = 16
@@ -298,7 +302,32 @@ def died(context: dg.SensorEvaluationContext, parts: dg.ResourceParam[Parts]) ->
         if run is not None and not run.is_finished:
             context.instance.report_run_failed(run, "Its worker has not been heard of for a minute.")
         retake(run, run_id, parts)
-    return dg.SkipReason(f"{len(silent)} runs had died." if silent else "All runs are alive.")
+    missed = _say_again(context.instance)
+    return dg.SkipReason(
+        f"{len(silent)} runs had died, {missed} were to be retried." if silent or missed else "All live."
+    )
+
+
+def _say_again(instance: dg.DagsterInstance) -> int:
+    """Report runs failed once more whose retry Dagster has missed; how many.
+
+    It stores the failure before it marks the run as failed. A daemon that looks between the two passes the run over
+    and never looks again (1.13.27; event_methods.py, auto_run_reexecution.py). A second report is safe: of one run it
+    makes one retry.
+    """
+    now = datetime.now(UTC)
+    tags: dict[str, str | list[str]] = {"dagster/will_retry": "true", LANE_TAG: [lane.value for lane in Lane]}
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags=tags, updated_after=now - RETRY_MISSED_WITHIN)
+    missed = 0
+    for record in instance.get_run_records(failed, limit=100):
+        run, ended = record.dagster_run, record.end_time or 0.0
+        done = {"dagster/auto_retry_run_id", SAID_AGAIN} & set(run.tags)
+        if done or now.timestamp() - ended < RETRY_COMES_S:
+            continue
+        instance.add_run_tags(run.run_id, {SAID_AGAIN: "true"})
+        instance.report_run_failed(run, "Its retry did not come; it is asked for again.")
+        missed += 1
+    return missed
 
 
 SENSORS = (inbox, inbox_relief, asks, due, died)

@@ -1,7 +1,9 @@
 """What the sensors ask Dagster for, evaluated as the daemon evaluates them."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from nexus_pipeline.catalog.tables import items
 from nexus_pipeline.domain.items import Kind
 from nexus_pipeline.domain.states import State
-from nexus_pipeline.sensors import _due, _still_blocked, asks, due, inbox
+from nexus_pipeline.sensors import RETRY_COMES_S, _due, _say_again, _still_blocked, asks, due, inbox
 from nexus_pipeline.sources import requests
 from tests.running import drop, srt
 from tests.speech import SENTENCES
@@ -121,3 +123,16 @@ def test_a_blocked_item_is_asked_for_only_when_its_model_is_there(runs, parts):
     missing = replace(there, engines={"transcript": "faster-whisper:no-such-model"})
     assert not _still_blocked(there, parts)
     assert _still_blocked(missing, parts)
+
+
+def test_a_retry_that_dagster_missed_is_asked_for_once_more_and_once_only(runs, parts):
+    job = dg.Definitions(assets=[runs.chain], resources={"parts": parts}).resolve_implicit_global_asset_job_def()
+    run = runs.instance.create_run_for_job(job, tags={"nexus/lane": "now"})
+    runs.instance.report_run_failed(run)
+    runs.instance.add_run_tags(run.run_id, {"dagster/will_retry": "true"})
+    failures = partial(runs.instance.all_logs, run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert _say_again(runs.instance) == 0, "Dagster's own retry may still come"
+    time.sleep(RETRY_COMES_S + 0.5)
+    assert _say_again(runs.instance) == 1
+    assert len(failures()) == 2
+    assert _say_again(runs.instance) == 0
