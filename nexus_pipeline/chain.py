@@ -7,13 +7,14 @@ a step, and a run in which anything did not land ends in failure: Dagster then s
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import dagster as dg
 
 from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.states import Skipped, State
 from nexus_pipeline.flow import Flow
-from nexus_pipeline.lanes import ending_softly, shutting_down
+from nexus_pipeline.lanes import ending_softly, leaves_lane, shutting_down
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.steps.step import Landed, Step
 from nexus_pipeline.turns import SHUTDOWN, Run
@@ -80,6 +81,7 @@ def build_chain(batch: int, steps: Sequence[Step] = CHAIN) -> dg.AssetsDefinitio
             run,
             widths(parts.settings),
             stopped=_Terminated(context),
+            leaves=partial(leaves_lane, dict(context.run.tags)),
         )
         tally, by_name = Tally(), {step.name: step for step in steps}
         with ending_softly():

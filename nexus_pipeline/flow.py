@@ -48,6 +48,8 @@ class Flow:
     """Items at once before a gathering step: bounds how far fetching runs ahead of hearing, how long an item takes."""
     stopped: Callable[[], str | None] = lambda: None
     """Why everything must stop now, if so; called from the caller's thread about once a second."""
+    leaves: Callable[[Item], bool] = lambda _item: False
+    """Whether the rest of an item is another run's work: asked before each step after the first that takes work."""
     landed: "queue.SimpleQueue[Landed]" = field(default_factory=queue.SimpleQueue)
     active: dict[str, Item] = field(default_factory=dict)
     ahead: set[str] = field(default_factory=set)
@@ -121,7 +123,10 @@ class Flow:
             turn = self.turns.make(step, item)
             landed = self.turns.at_once(step, turn)
             if landed is None:
-                self._hand_out(step, turn)
+                if len(self.turns.settled(item.id)) > 1 and self.leaves(item):
+                    self._leave(item, step)
+                else:
+                    self._hand_out(step, turn)
                 return
             item = landed.work.item
             yield landed
@@ -141,6 +146,15 @@ class Flow:
         self.ahead.discard(item.id)
         self.turns.forget(item.id)
         self.parts.catalog.release(self.run.id, [item.id])
+
+    def _leave(self, item: Item, step: Step) -> None:
+        """Ask for another run from this step on. Given back first: that run begins at once."""
+        self._end(item)
+        with suppress(errors.NotFound):  # erased meanwhile
+            if self.run.force:
+                self.parts.catalog.ask("rerun", [item.id], from_step=step.name)
+            else:
+                self.parts.catalog.ask("retry", [item.id])
 
     def _ready(self, step: Step, item: Item) -> bool:
         """What it needs is there; what it wants or waits for has landed or failed before: the chain is in order."""

@@ -14,10 +14,14 @@ from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG
 
-from nexus_pipeline.domain.items import Lane
+from nexus_pipeline.domain.items import Item, Lane, Priority
 from nexus_pipeline.wiring import Parts
 
 LANE_TAG = "nexus/lane"
+LONG_S = 600.0
+"""Seconds of sound that are too many for the lane `now`: its one worker would keep everybody else waiting."""
+LARGE_BYTES = 512 << 20
+"""The same for a file of which nobody knows yet how long it is: converting alone would take minutes."""
 
 _shutdown = threading.Event()
 _in_worker = threading.Event()
@@ -62,6 +66,21 @@ def lane_of(tags: dict[str, str]) -> Lane:
         return Lane(told)
     single = "dagster/partition" in tags and "dagster/backfill" not in tags
     return Lane.NOW if single else Lane.BULK
+
+
+def is_long(item: Item) -> bool:
+    """Whether it would hold up the lane `now`."""
+    return item.duration_s > LONG_S if item.duration_s is not None else (item.bytes or 0) > LARGE_BYTES
+
+
+def leaves_lane(tags: dict[str, str], item: Item) -> bool:
+    """Whether a run in the lane `now` that a sensor asked for hands this item on to the lane `bulk`.
+
+    What a person launches in Dagster's UI, or wants done first, stays where it is.
+    """
+    if lane_of(tags) is not Lane.NOW or "dagster/sensor_name" not in tags:
+        return False
+    return is_long(item) and item.priority is not Priority.HIGH
 
 
 UNDER_WAY = [

@@ -90,6 +90,23 @@ def test_a_short_item_ends_long_before_a_long_one_is_heard(parts):
     assert (long, "embedding") in seen
 
 
+@pytest.mark.parametrize(("force", "asked"), [(False, ("retry", None)), (True, ("rerun", "fingerprint"))])
+def test_what_is_another_runs_work_is_asked_for_and_given_back(parts, force, asked):
+    doings = Doings()
+    long, short = add(parts, 2)
+    run = Run("r1", "r1", ALL, force=force)
+    landed = list(Flow(steps_of(doings), parts, run, WIDTHS, leaves=lambda i: i.id == long).land([long, short]))
+    assert [la.work.step for la in landed if la.work.item.id == long] == ["raw"]
+    assert parts.catalog.get(short).state is ItemState.DONE
+    assert parts.catalog.get(long).state is ItemState.WAITING
+    assert parts.catalog.leased([long]) == set()
+    assert [(a.item_id, (a.ask, a.from_step)) for a in parts.catalog.asks()] == [(long, asked)]
+    again = go(parts, [long], steps_of(doings), run="r2", force=force)
+    assert parts.catalog.get(long).state is ItemState.DONE
+    assert len(again) == len(STEPS)
+    assert doings.times(long, "raw") == (2 if force else 1)
+
+
 def test_a_failure_ends_its_own_item_only_and_what_needs_it(parts):
     doings = Doings()
     good, bad, other = add(parts, 3)

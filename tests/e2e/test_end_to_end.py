@@ -9,9 +9,10 @@ import pytest
 
 from nexus_pipeline import upkeep
 from nexus_pipeline.domain.chain import STEPS
+from nexus_pipeline.lanes import LONG_S
 from tests.e2e.nexus import Nexus
 from tests.running import srt
-from tests.speech import SENTENCES, silence, speak
+from tests.speech import SENTENCES, ffmpeg, silence, speak
 
 LONG = "ё" * 125 + "x.wav"
 """A name of exactly 255 bytes, which is as long as a name may be."""
@@ -194,6 +195,25 @@ def test_listing_and_showing_say_the_same(nexus, given):
     assert listed == {item.id: item.state.value for item in given.values()}
     shown = nexus.document("show", given["add me.wav"].id)
     assert "added by hand" in shown["tags"]
+
+
+def at_step(nexus, filename, step, state):
+    return [item for item in nexus.named(filename) if item.step(step).state == state]
+
+
+def test_a_memo_does_not_wait_for_a_long_file_to_be_heard(nexus, given, spoken, tmp_path):
+    hour, memo = tmp_path / "panel.flac", tmp_path / "memo.wav"
+    ffmpeg("-stream_loop", -1, "-i", spoken[3], "-t", LONG_S + 60, hour)
+    speak(memo, ["The narrow bridge was closed because of the snow."])
+    hour.rename(nexus.inbox / hour.name)
+    [long] = nexus.until("the long file is heard", lambda: at_step(nexus, hour.name, "transcript", "running"), 60)
+    memo.rename(nexus.inbox / memo.name)
+    [short] = nexus.until("the memo is done", lambda: at_step(nexus, memo.name, "embedding", "done"), 60)
+    assert nexus.now(long).step("transcript").state == "running"
+    nexus.became([long, short], "done", 180)
+    nexus.quiet()
+    run = nexus.dagster.get_run_by_id(nexus.now(long).step("transcript").run_id)
+    assert run.tags["nexus/lane"] == "bulk"
 
 
 def test_it_ends_within_10_s_of_sigterm_and_leaves_no_process(nexus, given):

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
+from nexus_pipeline.batches import FEW, cut, in_order, lane_for, runs_for
 from nexus_pipeline.domain.items import Item, Lane, Priority
-from nexus_pipeline.lanes import lane_of
-from nexus_pipeline.sensors import FEW, cut, in_order, lane_for, runs_for
+from nexus_pipeline.lanes import LARGE_BYTES, LONG_S, lane_of, leaves_lane
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -32,6 +32,27 @@ def test_what_a_person_has_just_given_goes_before_folders():
     assert lane_for(item(0), FEW + 1) is Lane.BULK
     assert lane_for(item(0, priority=Priority.LOW), 1) is Lane.BULK
     assert lane_for(item(0, priority=Priority.HIGH), 1000) is Lane.NOW
+
+
+def test_what_is_long_goes_to_the_bulk_lane_and_first_there():
+    long, short = item(0, duration_s=LONG_S + 1), item(1, duration_s=LONG_S)
+    assert [lane_for(long, 2), lane_for(short, 2)] == [Lane.BULK, Lane.NOW]
+    assert lane_for(item(2, bytes=LARGE_BYTES + 1), 1) is Lane.BULK
+    now, bulk = runs_for([long, short], 64, "inbox")
+    assert [now.tags["nexus/lane"], bulk.tags["nexus/lane"]] == ["now", "bulk"]
+    assert "dagster/priority" not in now.tags
+    assert bulk.tags["dagster/priority"] == "1"
+    folder = [item(n, duration_s=LONG_S + 1) for n in range(FEW + 1)]
+    assert not any("dagster/priority" in run.tags for run in runs_for(folder, 64, "inbox"))
+
+
+def test_an_item_that_proves_long_leaves_the_lane_now_unless_a_person_launched_it():
+    asked = {"nexus/lane": "now", "dagster/sensor_name": "inbox"}
+    assert leaves_lane(asked, item(0, duration_s=LONG_S + 1))
+    assert not leaves_lane(asked, item(0, duration_s=LONG_S))
+    assert not leaves_lane(asked, item(0, duration_s=LONG_S + 1, priority=Priority.HIGH))
+    assert not leaves_lane(asked | {"nexus/lane": "bulk"}, item(0, duration_s=LONG_S + 1))
+    assert not leaves_lane({"dagster/partition": "id0000"}, item(0, duration_s=LONG_S + 1))
 
 
 def test_a_run_names_exactly_its_items_and_the_range_that_holds_them():
