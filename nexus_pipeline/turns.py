@@ -3,6 +3,7 @@
 The order of writes is blob, archive, catalog; whatever is killed in between is taken up again from what was kept.
 """
 
+import errno
 import logging
 import tempfile
 import threading
@@ -26,6 +27,8 @@ TRY_AGAIN_AFTER_S = (60, 300, 1800, 7200)
 """After the first try, the second and so on: 5 tries over two and a half hours (design.md, "Retries")."""
 DEATHS = 8
 """Tries of a step that may end without any word: an item that kills its worker must not do so for ever."""
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
+"""What the system says where nothing (more) can be written."""
 TOLD_EVERY_S = 1.0
 """Progress reaches the catalog at most this often."""
 SHUTDOWN = "the worker is shutting down"
@@ -40,6 +43,7 @@ class Run:
     root_id: str
     steps: frozenset[str]
     force: bool = False
+    lane: str | None = None
 
 
 class Turn:
@@ -79,14 +83,18 @@ class Turn:
         if "_folder" in self.__dict__:
             self._folder.cleanup()
 
-    def progress(self, fraction: float, phase: str | None = None) -> None:
-        """Tell the catalog how far it is, at most once a second, a new phase at once."""
+    def progress(self, fraction: float, phase: str | None = None, *, heard: int | None = None) -> None:
+        """Tell the catalog how far it is, at most once a second, a new phase and a window that was heard at once."""
         now = time.monotonic()
-        if phase == self._phase and now - self._told < TOLD_EVERY_S:
+        if phase == self._phase and heard is None and now - self._told < TOLD_EVERY_S:
             return
         self._told, self._phase = now, phase
-        turns = self._turns
-        turns.parts.catalog.advance(self.item, self.step, turns.run.id, min(max(fraction, 0.0), 1.0), phase)
+        turns, done = self._turns, min(max(fraction, 0.0), 1.0)
+        try:
+            turns.parts.catalog.advance(self.item, self.step, turns.run.id, done, phase, heard=heard)
+        except errors.StoreFull as error:
+            # the disk on which the step makes its files may be the catalog's: the step itself says so, if it fails
+            log.warning("progress not told item_id=%s step=%s code=%s", self.item.id, self.step, error.code)
 
     def cancelled(self) -> bool:
         """Whether to stop."""
@@ -152,7 +160,7 @@ class Turns:
             if reason is not None:
                 return self._commit(step, Landed(turn, state=State.SKIPPED, reason=reason))
         except errors.NexusError as error:
-            return self._failed(turn, error)
+            return self._committed(turn, partial(self._failed, turn, error))
         return None
 
     def _still_there(self, status: StepStatus) -> bool:
@@ -202,15 +210,18 @@ class Turns:
             yield from step.run(fresh, self.parts)
 
     def _finish(self, turn: Turn, commit: Callable[[], Landed]) -> None:
-        try:
-            landed = commit()
-        except errors.NexusError as error:
-            # The catalog or the blobs failed while saying how it went: the lease tells others, later.
-            log.warning("not committed item_id=%s step=%s code=%s", turn.item.id, turn.step, error.code)
-            landed = Landed(turn, error=error, state=State.FAILED)
+        landed = self._committed(turn, commit)
         with suppress(OSError):
             turn.close()
         self.hand_on(landed)
+
+    def _committed(self, turn: Turn, commit: Callable[[], Landed]) -> Landed:
+        try:
+            return commit()
+        except errors.NexusError as error:
+            # The catalog or the blobs failed while saying how it went: the lease tells others, later.
+            log.warning("not committed item_id=%s step=%s code=%s", turn.item.id, turn.step, error.code)
+            return Landed(turn, error=error, state=State.FAILED)
 
     # -------------------------------------------------------------- commits
 
@@ -233,7 +244,12 @@ class Turns:
             run_id=self.run.id,
             root_run_id=self.run.root_id,
         )
-        turn.item = self.parts.catalog.land(turn.item, status, landed.facts)
+        try:
+            turn.item = self.parts.catalog.land(turn.item, status, landed.facts)
+        except errors.LeaseLost:
+            if self.parts.catalog.is_erased(turn.item.id):  # its blobs were taken out before this one came
+                self.parts.blobs.delete(turn.item.key(""))
+            raise
         numbers = {**landed.numbers, "seconds": round(seconds, 3)}
         log.info("landed item_id=%s step=%s state=%s seconds=%.2f", turn.item.id, step.name, landed.state, seconds)
         return replace(landed, numbers=numbers)
@@ -243,6 +259,13 @@ class Turns:
             return Landed(turn, error=error, state=State.FAILED)
         if isinstance(error, errors.Cancelled):
             return self._stopped(turn, self.why(turn.item.id) or "a person cancelled it")
+        with suppress(OSError):
+            turn.close()  # on a full disk this makes the room in which the catalog can say so
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            error = errors.StoreFull(
+                f"nothing can be written below NEXUS_HOME ({errno.errorcode[error.errno]}): free space or quota, or "
+                "let Nexus write there"
+            )
         if not isinstance(error, errors.NexusError):
             # Never its text: a vendor's message may carry words of the item.
             log.error(
@@ -253,7 +276,8 @@ class Turns:
             )
         attempt = turn.item.step(turn.step).attempt + 1
         due = error.retryable and error.blocked is None and attempt <= len(TRY_AGAIN_AFTER_S)
-        after = timedelta(seconds=TRY_AGAIN_AFTER_S[attempt - 1]) if due else None
+        wait_s = max(TRY_AGAIN_AFTER_S[attempt - 1], error.retry_after_s or 0.0) if due else 0.0
+        after = timedelta(seconds=wait_s) if due else None
         status = StepStatus(
             turn.step,
             State.BLOCKED if error.blocked else State.FAILED,

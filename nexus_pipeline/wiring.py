@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -14,7 +15,7 @@ from nexus_pipeline.blobs import open_blobs
 from nexus_pipeline.blobs.folder import FolderBlobs
 from nexus_pipeline.catalog import SqlCatalog
 from nexus_pipeline.domain.chain import STEPS
-from nexus_pipeline.domain.errors import NexusError
+from nexus_pipeline.domain.errors import BadAddress, NexusError
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.timeline import Transcript
 from nexus_pipeline.engines import EMBEDDERS, ENRICHERS, SPEECH, EngineSpec, build, load
@@ -22,6 +23,7 @@ from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.ports import (
     Archive,
     Blobs,
+    Cancelled,
     Catalog,
     Embedder,
     Enricher,
@@ -41,6 +43,8 @@ intake = requests
 """Putting addresses and files into the inbox: all that the API and the command line know of sources."""
 write_transcript = subtitles.write
 """A transcript as a file for people and players."""
+ASKING_S = 10.0
+"""Whoever adds a short link waits no longer to learn where it leads."""
 NONE = "none"
 """An engine that is switched off."""
 CATALOGUES = {"transcript": SPEECH, "enrichment": ENRICHERS, "embedding": EMBEDDERS}
@@ -199,6 +203,12 @@ class Parts:
             self.blobs.put(key, self.inbox.stream(inbox_key))
         self.inbox.delete(inbox_key)
 
+    def forget_files(self, item_id: str) -> None:
+        """Remove what is on its way of an item: broken downloads, scratch files that a killed process has left."""
+        cache = self.settings.cache
+        for folder in (cache / "fetching" / item_id, *(cache / "scratch").glob(f"*/{item_id}-*")):
+            shutil.rmtree(folder, ignore_errors=True)
+
     @cached_property
     def arrivals(self) -> Inbox:
         """Looks into the inbox, and remembers what it saw."""
@@ -211,6 +221,31 @@ class Parts:
     def canonical(self, url: str) -> str:
         """The one form of an address. Raises BadAddress."""
         return self.source(url).canonical(url)
+
+    def leads_to(self, url: str, cancelled: Cancelled) -> str:
+        """Where a short link leads, in canonical form; any other address is its own, without asking anybody.
+
+        Raises BadAddress, SourceBusy, SourceGone, SourceRefused, EngineFailed, Cancelled.
+        """
+        if not self.source(url).short(url):
+            return self.canonical(url)
+        from nexus_pipeline.sources.fetching import follow
+
+        return follow(url, self.limits, cancelled)
+
+    def followed(self, url: str) -> str:
+        """The same before an item is made: within seconds, or else the short link itself, which raw follows later.
+
+        Raises BadAddress.
+        """
+        by = time.monotonic() + ASKING_S
+        try:
+            return self.leads_to(url, lambda: time.monotonic() > by)
+        except BadAddress:
+            raise
+        except NexusError as error:
+            log.info("a short link is followed later: %s", error)
+            return self.canonical(url)
 
     def read_transcript(self, path: Path) -> Transcript:
         """A transcript file: SRT, VTT, Whisper's or WhisperX's JSON. Raises BadTranscript."""
@@ -229,7 +264,7 @@ class Parts:
 
     def chosen_for_run(self, engines: Mapping[str, str]) -> "Parts":
         """The same parts with a run's own choice of engines."""
-        parts = Parts(self.settings)
+        parts = type(self)(self.settings)
         parts.__dict__.update(self.__dict__)
         parts.__dict__["engines"] = replace(self.engines, run=dict(engines))
         return parts

@@ -22,6 +22,8 @@ class NexusError(Exception):
     retryable = False
     blocked: str | None = None
     """The reason for which the step is blocked rather than failed, if it is."""
+    retry_after_s: float | None = None
+    """Not before: the seconds that the other side asked to wait, where it did."""
 
 
 class BadInput(NexusError):

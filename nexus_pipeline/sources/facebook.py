@@ -1,4 +1,4 @@
-"""Facebook: videos and reels under one form; short links keep theirs."""
+"""Facebook: videos and reels under one form; short links are followed."""
 
 import re
 from typing import ClassVar
@@ -14,8 +14,9 @@ class Facebook(Web):
     """facebook.com and fb.watch."""
 
     name = "facebook"
-    hosts: ClassVar[tuple[str, ...]] = ("facebook.com", "fb.watch", "fb.com")
+    hosts: ClassVar[tuple[str, ...]] = ("facebook.com", "fb.watch", "fb.com", "fb.me", "fb.gg")
     merges: ClassVar[bool] = True
+    shorts: ClassVar[re.Pattern[str]] = re.compile(r"fb\.(?:watch|me|gg)/.|(?:\w+\.)?facebook\.com/share/.")
 
     def one_form(self, split: SplitResult) -> str | None:
         """`https://www.facebook.com/watch/?v=ID`: a reel's number opens there, too."""

@@ -1,4 +1,4 @@
-"""Instagram: posts and reels under one form."""
+"""Instagram: posts and reels under one form; shared links are followed."""
 
 import re
 from typing import ClassVar
@@ -6,7 +6,7 @@ from urllib.parse import SplitResult
 
 from nexus_pipeline.sources.web import Web, found
 
-_PATH = re.compile(r"/(?:[\w.]+/)?(?:p|reels?|tv)/([\w-]{5,})")
+_PATH = re.compile(r"/(?!share/)(?:[\w.]+/)?(?:p|reels?|tv)/([\w-]{5,})")
 
 
 class Instagram(Web):
@@ -15,6 +15,7 @@ class Instagram(Web):
     name = "instagram"
     hosts: ClassVar[tuple[str, ...]] = ("instagram.com", "instagr.am")
     merges: ClassVar[bool] = True
+    shorts: ClassVar[re.Pattern[str]] = re.compile(r"(?:www\.)?instagram\.com/share/.")
 
     def one_form(self, split: SplitResult) -> str | None:
         """`https://www.instagram.com/p/CODE/`: a reel's code opens as a post, too."""

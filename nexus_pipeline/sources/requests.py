@@ -35,6 +35,16 @@ class Said:
     priority: Priority = Priority.NORMAL
 
 
+def request_key(item_id: str) -> str:
+    """Where the request for an address waits."""
+    return f"{ASKS}{item_id}.json"
+
+
+def upload_folder(item_id: str) -> str:
+    """Below which an upload waits, with its note."""
+    return f"{UPLOADS}{item_id}/"
+
+
 def requested(url: str, said: Said) -> NewItem:
     """The item of an address, before anything is asked for. Raises BadAddress."""
     from nexus_pipeline.sources import source_for
@@ -42,22 +52,25 @@ def requested(url: str, said: Said) -> NewItem:
     source = source_for(url)
     origin = source.canonical(url)
     item = _item(said, origin, "url", said.title or origin)
-    return replace(item, platform=source.name, inbox_key=f"{ASKS}{item.id}.json")
+    return replace(item, platform=source.name, inbox_key=request_key(item.id))
 
 
 def request_url(blobs: Blobs, url: str, said: Said) -> NewItem:
     """Ask for an address: the sensor makes a run of it. Raises BadAddress."""
     item = requested(url, said)
-    blobs.put(f"{ASKS}{item.id}.json", _note(item, said))
+    blobs.put(request_key(item.id), _note(item, said))
     return item
 
 
-def uploaded(path: Path, said: Said, *, sidecar: Path | None = None) -> NewItem:
-    """The item of a local file and the transcript beside it: known by their bytes."""
-    origin = f"sha256:{_digest(path)}" + (f"+{_digest(sidecar)}" if sidecar else "")
+def uploaded(
+    path: Path, said: Said, *, sidecar: Path | None = None, digests: tuple[str, str | None] | None = None
+) -> NewItem:
+    """The item of a local file and the transcript beside it: known by their bytes. `digests`: theirs, if known."""
+    own, beside_it = digests or (_digest(path), _digest(sidecar) if sidecar else None)
+    origin = f"sha256:{own}" + (f"+{beside_it}" if beside_it else "")
     name = _name(path)
     item = _item(said, origin, "upload", said.title or PurePosixPath(name).stem)
-    folder = f"{UPLOADS}{item.id}/"
+    folder = upload_folder(item.id)
     beside = f"{folder}{PurePosixPath(name).stem}{sidecar.suffix.lower()}" if sidecar else None
     return replace(item, filename=name, bytes=path.stat().st_size, inbox_key=f"{folder}{name}", sidecar_key=beside)
 
@@ -69,13 +82,15 @@ def upload(blobs: Blobs, path: Path, said: Said, *, sidecar: Path | None = None)
     return item
 
 
-def put_upload(blobs: Blobs, item: NewItem, said: Said, path: Path, *, sidecar: Path | None = None) -> None:
-    """The same for an item that is known already, by `uploaded`. Raises StoreFull, StoreError."""
-    blobs.put(f"{UPLOADS}{item.id}/{NOTE}", _note(item, said))
+def put_upload(
+    blobs: Blobs, item: NewItem, said: Said, path: Path, *, sidecar: Path | None = None, move: bool = False
+) -> None:
+    """The same for an item that is known already, by `uploaded`; `move`: the files go. Raises StoreFull, StoreError."""
+    blobs.put(upload_folder(item.id) + NOTE, _note(item, said))
     if sidecar is not None and item.sidecar_key is not None:
-        blobs.put_file(item.sidecar_key, sidecar)
+        blobs.put_file(item.sidecar_key, sidecar, move=move)
     if item.inbox_key is not None:
-        blobs.put_file(item.inbox_key, path)
+        blobs.put_file(item.inbox_key, path, move=move)
 
 
 def leave(blobs: Blobs, inbox_key: str) -> None:

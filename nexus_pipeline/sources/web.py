@@ -16,6 +16,23 @@ _TRACKING = re.compile(
     r"|_hsmi|mkt_tok|vero_id|ref_src|ref_url|si|spm|scid|srsltid|__twitter_impression)"
 )
 """Query parameters that say who shared an address, not what it names."""
+_SHORTENERS = (
+    *("t.co", "bit.ly", "j.mp", "bitly.com", "tinyurl.com", "goo.gl", "g.co", "ow.ly", "buff.ly", "is.gd", "v.gd"),
+    *("t.ly", "cutt.ly", "rb.gy", "rebrand.ly", "shorturl.at", "tiny.cc", "lnkd.in", "dlvr.it", "trib.al"),
+    *("redd.it", "spr.ly", "amzn.to", "youtu.page.link", "apple.co", "spoti.fi", "wp.me", "flip.it", "smarturl.it"),
+)
+"""Hosts of which nothing but a redirect comes; platforms name their own."""
+_REDIRECTORS = (
+    (re.compile(r"(?:l|lm)\.facebook\.com/l\.php|l\.instagram\.com/?"), ("u",)),
+    (re.compile(r"(?:\w+\.)?facebook\.com/(?:login|flx/warn)(?:\.php)?/?"), ("next", "u")),
+    (re.compile(r"(?:www\.)?youtube\.com/redirect"), ("q",)),
+    (re.compile(r"(?:www\.)?google\.[a-z.]{2,6}/url"), ("q", "url")),
+    (re.compile(r"out\.reddit\.com/.*"), ("url",)),
+    (re.compile(r"(?:www\.)?linkedin\.com/(?:redir/redirect|safety/go)"), ("url",)),
+    (re.compile(r"steamcommunity\.com/linkfilter/?|t\.umblr\.com/redirect"), ("url", "u", "z")),
+)
+"""Pages that lead to the address that stands in their query: host and path, and the parameters that may have it."""
+_NESTED = 3
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
 _PORTS = {"http": 80, "https": 443}
 
@@ -30,6 +47,9 @@ class Web:
     """Whether picture and sound may be fetched apart and joined by ffmpeg: only from platforms that encode themselves
     what they serve, since a stranger's file could name other files for ffmpeg to read."""
 
+    shorts: ClassVar["re.Pattern[str]"] = re.compile(rf"(?:www\.)?(?:{'|'.join(map(re.escape, _SHORTENERS))})/.")
+    """Host and path of the platform's short links: where they lead, only asking tells."""
+
     def claims(self, url: str) -> bool:
         """Whether this address is of the platform."""
         host = split_address(url).hostname or ""
@@ -39,6 +59,11 @@ class Web:
         """The one form of an address: lower-case host, no tracking, query in order, no fragment. Raises BadAddress."""
         split = split_address(url)
         return self.one_form(split) or general(split)
+
+    def short(self, url: str) -> bool:
+        """Whether only following it tells what it names."""
+        split = split_address(url)
+        return self.shorts.match(f"{split.hostname}{split.path}") is not None
 
     def one_form(self, split: SplitResult) -> str | None:  # noqa: ARG002 - for those that derive from it
         """The platform's own form of an address, or None where it has none for it."""
@@ -55,8 +80,28 @@ class Web:
 
 
 def split_address(url: str) -> SplitResult:
-    """The parts of an http(s) address. Raises BadAddress; its message does not repeat the address."""
-    url = url.strip()
+    """The parts of an http(s) address, or of the one to which it leads by its own words.
+
+    Raises BadAddress; its message does not repeat the address.
+    """
+    split = _split(url.strip())
+    for _ in range(_NESTED):
+        inside = _inside(split)
+        if inside is None:
+            break
+        split = _split(inside)
+    return split
+
+
+def _inside(split: SplitResult) -> str | None:
+    """The address in the query of a page that is there only to count who leaves by it."""
+    query = dict(parse_qsl(split.query))
+    names = next((names for page, names in _REDIRECTORS if page.fullmatch(f"{split.hostname}{split.path}")), ())
+    told = (query.get(name, "") for name in names)
+    return next((one for one in told if one.lower().startswith(("http://", "https://"))), None)
+
+
+def _split(url: str) -> SplitResult:
     try:
         split = urlsplit(url)
         port_is_fine = split.port != 0

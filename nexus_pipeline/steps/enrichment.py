@@ -1,13 +1,21 @@
 """enrichment: what a model infers from the transcript: summary, tags, chapters, action items and the like."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import Skipped
-from nexus_pipeline.domain.timeline import Transcript
+from nexus_pipeline.domain.timeline import Chapter, Transcript
 from nexus_pipeline.results import read
 from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one, silent
 from nexus_pipeline.wiring import Parts
+
+
+@dataclass(frozen=True)
+class Brought:
+    """The part of raw's result that is said again here."""
+
+    chapters: tuple[Chapter, ...] = ()
 
 
 def enrichment(work: Work, parts: Parts) -> Landed:
@@ -18,6 +26,9 @@ def enrichment(work: Work, parts: Parts) -> Landed:
         msg = f"item {item.id}: no enricher although the step was not skipped"
         raise RuntimeError(msg)
     found = enricher.enrich(read(item, "transcript", Transcript, parts), title=item.title, duration_s=item.duration_s)
+    # who made it knows its chapters better than any model
+    given = tuple(chapter for chapter in read(item, "raw", Brought, parts).chapters if chapter.title)
+    found = replace(found, chapters=given or found.chapters)
     facts = {"summary": found.summary, "category": found.category, "sentiment": found.sentiment.label}
     numbers = {
         "tags": len(found.tags),
@@ -39,9 +50,9 @@ def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
 
 ENRICHMENT = Step(
     name="enrichment",
-    code_version="1",
+    code_version="2",
     run=one_by_one(enrichment),
-    needs=("transcript",),
+    needs=("raw", "transcript"),
     parameters=_parameters,
     skip=_skip,
     description="Summary, topics, tags, category, sentiment, chapters, action items, entities.",

@@ -6,19 +6,24 @@ Doing it again reads the kept bytes; only a URL is fetched again when a person a
 import hashlib
 import json
 import re
+import shutil
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from nexus_pipeline.domain import errors
-from nexus_pipeline.domain.items import Item, Kind, MediaFacts
+from nexus_pipeline.domain.items import Item, Kind, MediaFacts, item_id
 from nexus_pipeline.ports import Fetched
 from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one
 from nexus_pipeline.wiring import Parts, intake
 
 SPEECH = "speech.flac"
 THUMBNAIL = "thumbnail.webp"
+KEPT_S = 14 * 86_400.0
+"""So long a broken download waits to be taken up again."""
 FETCHING, STORING, CONVERTING = "fetching", "storing", "converting"
 
 
@@ -109,11 +114,26 @@ def _fetch(work: Work, parts: Parts) -> dict[str, Any]:
     if not work.redo and parts.blobs.exists(note):
         return _fetched_facts(json.loads(parts.blobs.read(note)))
     work.progress(0.0, FETCHING)
-    # not the scratch folder: a broken download goes on where it stopped, in a later run too
-    folder = parts.settings.cache / "fetching" / item.id
+    address = parts.leads_to(item.origin, work.cancelled)
+    told = _taken_over(item, address, parts) or _fetched(work, address, parts)
+    if address != item.origin:
+        told["platform"] = parts.source(address).name
+    parts.blobs.put(note, json.dumps(told).encode())
+    shutil.rmtree(_download(item, parts), ignore_errors=True)
+    return _fetched_facts(told)
+
+
+def _download(item: Item, parts: Parts) -> Path:
+    """Not the scratch folder: a broken download goes on where it stopped, in a later run too."""
+    return parts.settings.cache / "fetching" / item.id
+
+
+def _fetched(work: Work, address: str, parts: Parts) -> dict[str, Any]:
+    item, folder = work.item, _download(work.item, parts)
+    _forget_old(folder.parent)
     folder.mkdir(parents=True, exist_ok=True)
-    fetched = parts.source(item.origin).fetch(
-        item.origin, folder, parts.limits, lambda done: work.progress(0.3 * done, FETCHING), work.cancelled
+    fetched = parts.source(address).fetch(
+        address, folder, parts.limits, lambda done: work.progress(0.3 * done, FETCHING), work.cancelled
     )
     work.progress(0.3, STORING)
     key = item.key("raw", "original" + _suffix(fetched.filename))
@@ -122,11 +142,35 @@ def _fetch(work: Work, parts: Parts) -> dict[str, Any]:
     if fetched.sidecar is not None:
         told["transcript"] = item.key("raw", "transcript" + _suffix(fetched.sidecar.name))
         parts.blobs.put_file(told["transcript"], fetched.sidecar, move=True)
-    parts.blobs.put(note, json.dumps(told).encode())
-    for left in folder.iterdir():
-        left.unlink()
-    folder.rmdir()
-    return _fetched_facts(told)
+    return told
+
+
+def _forget_old(downloads: Path) -> None:
+    """Broken downloads that nobody took up again for two weeks make room."""
+    for folder in downloads.glob("*/"):
+        with suppress(FileNotFoundError):  # another run has just finished it
+            if time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir())) > KEPT_S:
+                shutil.rmtree(folder)
+
+
+def _taken_over(item: Item, address: str, parts: Parts) -> dict[str, Any] | None:
+    """What was fetched for the item that has the address to which this one's short link leads.
+
+    The same bytes: so the fingerprint links the two, whatever the site would serve the second time.
+    """
+    other = parts.catalog.find([item_id(item.owner, address)]).get(item_id(item.owner, address))
+    if address == item.origin or other is None:
+        return None
+    try:
+        told: dict[str, Any] = json.loads(parts.blobs.read(other.key("raw", "fetched.json")))
+        for name in ("key", "transcript"):
+            if name in told:
+                source = told[name]
+                told[name] = item.key("raw", source.rpartition("/")[2])
+                parts.blobs.put(told[name], parts.blobs.stream(source))
+    except errors.NotFound:  # not fetched yet, or erased just now
+        return None
+    return told | {"tags": sorted({*item.tags, *told["tags"]})}
 
 
 def _note(item: Item, fetched: Fetched, key: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def test_all_is_fresh_after_a_run_and_after_its_repetition(runs, parts):
 def test_a_new_code_version_makes_its_step_stale_until_it_is_done_again(runs, parts):
     [item] = runs.add(drop(parts, "one.srt", srt(*SENTENCES[:2]), kind=Kind.TEXT))
     runs.go([item])
-    newer = [replace(s, code_version="2") if s.name == "enrichment" else s for s in CHAIN]
+    newer = [replace(s, code_version="next") if s.name == "enrichment" else s for s in CHAIN]
     chain = build_chain(64, newer)
     assert statuses(runs.instance, chain, item)["enrichment"] == "STALE"
     assert statuses(runs.instance, chain, item)["transcript"] == "FRESH"
@@ -40,7 +40,7 @@ def test_a_new_code_version_makes_its_step_stale_until_it_is_done_again(runs, pa
 def test_a_step_done_anew_alone_makes_those_after_it_stale(runs, parts):
     [item] = runs.add(drop(parts, "one.srt", srt(*SENTENCES[:2]), kind=Kind.TEXT))
     runs.go([item])
-    newer = [replace(s, code_version="2") if s.name == "transcript" else s for s in CHAIN]
+    newer = [replace(s, code_version="next") if s.name == "transcript" else s for s in CHAIN]
     chain = build_chain(64, newer)
     replace(runs, chain=chain).go([item], selection=["transcript"])
     now = statuses(runs.instance, chain, item)

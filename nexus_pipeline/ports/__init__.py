@@ -1,0 +1,38 @@
+"""The protocols between the parts. Adapters implement them; steps and upkeep know nothing else."""
+
+from nexus_pipeline.ports.catalog import Catalog
+from nexus_pipeline.ports.engines import (
+    Cancelled,
+    Embedder,
+    Enricher,
+    Fingerprinter,
+    Media,
+    Progress,
+    Speech,
+    SubFingerprints,
+    Vectors,
+)
+from nexus_pipeline.ports.sources import Fetched, Limits, Source
+from nexus_pipeline.ports.stores import Archive, BlobInfo, Blobs, Finder, ItemPassages, Purged
+
+__all__ = [
+    "Archive",
+    "BlobInfo",
+    "Blobs",
+    "Cancelled",
+    "Catalog",
+    "Embedder",
+    "Enricher",
+    "Fetched",
+    "Finder",
+    "Fingerprinter",
+    "ItemPassages",
+    "Limits",
+    "Media",
+    "Progress",
+    "Purged",
+    "Source",
+    "Speech",
+    "SubFingerprints",
+    "Vectors",
+]

@@ -1,0 +1,107 @@
+"""The machines that do the work, and what passes through them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from nexus_pipeline.domain.fingerprints import Match
+from nexus_pipeline.domain.items import MediaFacts
+from nexus_pipeline.domain.timeline import Chapter, Enrichment, Transcript, Window
+
+Vectors = npt.NDArray[np.float32]
+"""Unit-length rows, shape (n, dimensions)."""
+SubFingerprints = npt.NDArray[np.uint32]
+"""Chromaprint's raw fingerprint: one 32-bit number each 0.1238 s."""
+Cancelled = Callable[[], bool]
+"""Looked at several times a second by everything that takes long; true means stop with `errors.Cancelled`."""
+Progress = Callable[[float], None]
+"""Told the fraction done, 0 to 1; cheap to call often."""
+
+
+class Media(Protocol):
+    """Reads and converts media files, each call in a guarded child process."""
+
+    def probe(self, path: Path) -> MediaFacts:
+        """Raises EmptyInput, UnsupportedMedia, DamagedMedia."""
+
+    def chapters(self, path: Path) -> tuple[Chapter, ...]:
+        """Chapters that the file itself carries."""
+
+    def speech(self, path: Path, to: Path, facts: MediaFacts, progress: Progress, cancelled: Cancelled) -> float:
+        """16 kHz mono FLAC of the first sound; seconds decoded. Raises DamagedMedia when far less than declared."""
+
+    def rendition(
+        self, path: Path, folder: Path, facts: MediaFacts, progress: Progress, cancelled: Cancelled
+    ) -> Path | None:
+        """What a browser can play (`play.mp4` or `play.m4a`), or None when it plays the file as it is."""
+
+    def thumbnail(self, path: Path, to: Path, facts: MediaFacts) -> bool:
+        """A WebP of at most 640 pixels; False where there is no picture."""
+
+    def pcm(self, path: Path, rate: int, start_s: float = 0.0, duration_s: float | None = None) -> Iterator[bytes]:
+        """Mono 16-bit little-endian samples, in chunks."""
+
+
+class Fingerprinter(Protocol):
+    """Acoustic identity."""
+
+    def parameters(self) -> Mapping[str, str]:
+        """What changes its results: part of the version key."""
+
+    def fingerprint(self, pcm: Iterator[bytes], rate: int) -> SubFingerprints:
+        """The whole item's; empty under 3 s of sound."""
+
+    def keys(self, fingerprint: SubFingerprints) -> list[int]:
+        """What is indexed: unique, without silence and tones; may be empty."""
+
+    def probes(self, fingerprint: SubFingerprints) -> list[int]:
+        """What the index is asked for, to find others: more than its own keys."""
+
+    def compare(self, a: SubFingerprints, b: SubFingerprints) -> Match:
+        """Align and judge."""
+
+
+class Speech(Protocol):
+    """Hears."""
+
+    name: str
+    """`engine:model`, as chosen."""
+
+    def parameters(self) -> Mapping[str, str]:
+        """What changes its results: part of the version key."""
+
+    def transcribe(
+        self, audio: Path, duration_s: float, language: str | None, cancelled: Cancelled
+    ) -> Iterator[Window]:
+        """Windows in order of time, cut at pauses, each as soon as it is heard; segment ids count on from 0.
+
+        Raises ModelMissing, EngineFailed, Cancelled.
+        """
+
+
+class Embedder(Protocol):
+    """Text to vectors."""
+
+    name: str
+    dimensions: int
+
+    def parameters(self) -> Mapping[str, str]:
+        """What changes its results: part of the version key."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """One unit-length row per text: float32, shape (len(texts), dimensions). Raises ModelMissing."""
+
+
+class Enricher(Protocol):
+    """Infers summary, tags, chapters and so on."""
+
+    name: str
+
+    def parameters(self) -> Mapping[str, str]:
+        """What changes its results: part of the version key."""
+
+    def enrich(self, transcript: Transcript, *, title: str, duration_s: float | None) -> Enrichment:
+        """Raises ModelMissing, EngineFailed, EngineBusy."""
