@@ -34,6 +34,10 @@ class NoCatalog:
     def candidates(self, *_):
         return []
 
+    def related(self, *_):
+        return []
+
+    def relate(self, *_): ...
     def find(self, *_):
         return {}
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -9,13 +10,24 @@ import pyarrow as pa
 from pydantic import TypeAdapter
 
 from nexus_pipeline.domain import errors
-from nexus_pipeline.domain.items import Item
+from nexus_pipeline.domain.items import Item, MediaFacts
 from nexus_pipeline.domain.passages import Passage, passages
 from nexus_pipeline.domain.timeline import Coverage, Enrichment, Segment, Transcript
 from nexus_pipeline.ports import ItemPassages, Vectors
 from nexus_pipeline.wiring import Parts
 
 R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class RawResult:
+    """What raw has kept: keys of the bytes as fetched, of the transcript beside them, of `files` made from them."""
+
+    original: str
+    files: dict[str, str]
+    transcript: str | None = None
+    media: MediaFacts | None = None
+
 
 INHERITED = "inherited.json"
 """A transcript that a copy took over when its first was erased: it is not heard again."""
@@ -62,6 +74,12 @@ def _shifted(first: Transcript, by_s: float, duration_s: float | None) -> Transc
     return Transcript(first.language, first.engine, segments, first.coverage, first.speakers)
 
 
+def window_of(owner: str, item_id: str, n: int, parts: Parts) -> tuple[Segment, ...]:
+    """What was heard in one window, while it is being heard. Raises NotFound once the transcript has replaced it."""
+    key = f"items/{owner}/{item_id}/transcript/partial/{n}.json"
+    return tuple(_segments.validate_json(parts.blobs.read(key)))
+
+
 def _partial(item: Item, parts: Parts) -> Transcript | None:
     keys = [info.key for info in parts.blobs.under(item.key("transcript", "partial", ""))]
     segments: list[Segment] = []
@@ -76,6 +94,18 @@ def enrichment_of(item: Item, parts: Parts) -> Enrichment | None:
         return enrichment_of(parts.catalog.get(item.duplicate_of), parts)
     status = item.step("enrichment")
     return read(item, "enrichment", Enrichment, parts) if status.blob and status.state == "done" else None
+
+
+def peaks_key(item: Item, version_key: str) -> str:
+    """Where the peaks of an item's sound are kept."""
+    return item.key("fingerprint", f"{version_key}.peaks")
+
+
+def peaks_of(item: Item, parts: Parts) -> bytes | None:
+    """Peaks for drawing, as domain.waveform made them; None where there is no sound or nobody listened yet."""
+    version_key = item.step("fingerprint").version_key
+    key = peaks_key(item, version_key) if version_key else None
+    return parts.blobs.read(key) if key and parts.blobs.exists(key) else None
 
 
 # ---------------------------------------------------------------- passages and vectors

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from nexus_pipeline.catalog import dialect
 from nexus_pipeline.catalog.leases import DEAD_AFTER_S, cancelled_steps, living
+from nexus_pipeline.catalog.related import inherit
 from nexus_pipeline.catalog.rows import LOST_AFTER_S, chunks
 from nexus_pipeline.catalog.store import Store, Writing, waiting
 from nexus_pipeline.catalog.tables import asks, item_steps, items, leases
@@ -59,6 +60,8 @@ class Asks(Store):
             w.move(moves)
             self._note(w, ask, [i for i in found if ask != CANCEL or i in alive], from_step)
             if ask in {UNLINK, ADOPT}:
+                for item in found.values():
+                    inherit(w, item)
                 _unlink(w, list(found), for_good=ask == UNLINK)
             if ask != CANCEL:
                 _mark(w, list(found))
@@ -99,13 +102,13 @@ class Asks(Store):
                     due.extend(r.db.execute(told.limit(limit)).scalars())
             return list(r.items(list(dict.fromkeys(due))[:limit]).values())
 
-    def requested(self, item_ids: Sequence[str]) -> None:
+    def requested(self, item_ids: Sequence[str], lane: str | None = None) -> None:
         """A run has been asked for these: retries that are due and blocked steps wait again, and are due no more."""
         with self.writing() as w:
             found = w.items(item_ids, lock=True)
             moves = [(x, steps) for x in found.values() if (steps := [waiting(s) for s in x.steps if _is_due(s, w.at)])]
             w.move(moves)
-            _mark(w, list(found))
+            _mark(w, list(found), lane)
 
     def _asked(self, w: Writing, ask: str, item: Item, from_step: str | None, *, alive: bool) -> list[StepStatus]:
         if ask == CANCEL:
@@ -147,9 +150,10 @@ def _unlink(w: Writing, item_ids: Sequence[str], *, for_good: bool) -> None:
     w.move([(item, ()) for item in w.items(item_ids).values()])
 
 
-def _mark(w: Writing, item_ids: Sequence[str]) -> None:
+def _mark(w: Writing, item_ids: Sequence[str], lane: str | None = None) -> None:
+    told = {"requested_at": w.at} | ({"lane": lane} if lane else {})
     for some in chunks(item_ids):
-        w.db.execute(items.update().where(items.c.id.in_(some)).values(requested_at=w.at))
+        w.db.execute(items.update().where(items.c.id.in_(some)).values(told))
 
 
 def _free(now: datetime, item_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:

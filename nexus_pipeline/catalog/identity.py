@@ -1,13 +1,12 @@
-"""Which items are one and the same: digests, the index of sub-fingerprints, relations, and who is first.
+"""Which items are one and the same: digests, the index of sub-fingerprints, and who is first.
 
 A duplicate begins at `duplicate_offset_s` of its first: the first's time is its own plus this. A duplicate's first is
-never a duplicate itself. Keys of
-different owners are different numbers, so one owner's items are never compared with another's.
+never a duplicate itself. Keys of different owners are different numbers, so one owner's items are never compared with
+another's.
 """
 
 import zlib
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,24 +14,27 @@ import numpy as np
 import sqlalchemy as sa
 
 from nexus_pipeline.catalog import dialect
+from nexus_pipeline.catalog.related import alive, inherit, record
 from nexus_pipeline.catalog.rows import chunks
 from nexus_pipeline.catalog.store import Reading, Store, Writing, waiting
-from nexus_pipeline.catalog.tables import items, posted, postings, relations
-from nexus_pipeline.domain.errors import LeaseLost, StoreError
+from nexus_pipeline.catalog.tables import items, posted, postings
+from nexus_pipeline.domain.errors import StoreError
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import Skipped, State
 
 COMMON = 200
 """A key that more items of the owner hold says nothing: jingles, hum."""
-RELATIONS = frozenset({"duplicate", "excerpt", "shared"})
 
-_IDS: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
-_HELD = (
-    sa.select(postings.c.key).where(postings.c.key.in_(_IDS)).group_by(postings.c.key).having(sa.func.count() <= COMMON)
-)
+_KEYS: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
+_COUNTED = sa.select(postings.c.key, sa.func.count().label("holders")).where(postings.c.key.in_(_KEYS))
+_COUNTED = _COUNTED.group_by(postings.c.key)
+_COMMON = _COUNTED.having(sa.func.count() > COMMON)
+_RARE = _COUNTED.having(sa.func.count() <= COMMON).cte("rare")
 _HOLDERS = (
-    sa.select(postings.c.item, sa.func.count()).where(postings.c.key.in_(_IDS)).group_by(postings.c.item)
-)  # fmt: skip
+    sa.select(postings.c.item, sa.func.count(), sa.func.sum(1.0 / _RARE.c.holders))
+    .select_from(_RARE.join(postings, postings.c.key == _RARE.c.key))
+    .group_by(postings.c.item)
+)
 
 
 class Identity(Store):
@@ -54,66 +56,68 @@ class Identity(Store):
     def fingerprinted(self, item: Item, digest: str, keys: Sequence[int]) -> None:
         """Set the item's digest and replace its postings in the index of sub-fingerprints.
 
+        A key that more than 200 items hold already is not posted: it says nothing, and its holders would be counted at
+        every look.
         What it was a duplicate of is forgotten: `link` is asked next. Raises LeaseLost where it was deleted meanwhile.
         """
         wanted = posting_keys(item.owner, keys)
         with self.writing() as w:
             dialect.alone(w.db, dialect.LINKING)
-            now = _alive(w.items([item.id], lock=True), item)
+            now = alive(w.items([item.id], lock=True), item)
             w.set(now, {"digest": digest, "duplicate_of": None, "duplicate_offset_s": 0.0})
             if now.duplicate_of is not None:
                 w.move([(replace(now, duplicate_of=None), ())])
             n = _number(w, item.id)
             unpost(w, item.id)
+            wanted = wanted[~np.isin(wanted, _common(w, wanted.tolist()))]
             if len(wanted):
                 w.db.execute(postings.insert(), [{"key": key, "item": n} for key in wanted.tolist()])
                 w.db.execute(posted.insert(), {"item": n, "packed": wanted.tobytes()})
 
     def candidates(self, item: Item, keys: Sequence[int], *, least: int = 2, limit: int = 50) -> list[tuple[str, int]]:
-        """Other items of the owner that share at least `least` keys, most shared first, with the count.
+        """Other items of the owner that hold at least `least` of these keys, with the count; never a duplicate.
 
-        Keys that more than 200 items of the owner hold are left out.
+        Those that share the rarest come first: a key counts the less, the more items hold it, so that a jingle of 150
+        does not hide the one with ten seconds of its own. Keys that more than 200 hold are left out. What a duplicate
+        shares its first stands for; the item's own duplicates are left out.
         """
-        shared: Counter[int] = Counter()
+        shared: dict[int, tuple[float, int]] = {}
         with self.reading() as r:
             for some in chunks(posting_keys(item.owner, keys).tolist()):
-                rare = r.db.execute(_HELD, {"keys": some}).scalars().all()
-                if rare:
-                    for holder, count in r.db.execute(_HOLDERS, {"keys": rare}):
-                        shared[holder] += count
-            found = sorted(((count, n) for n, count in shared.items() if count >= least), key=lambda x: (-x[0], x[1]))
-            told: list[tuple[str, int]] = []
+                for holder, count, weight in r.db.execute(_HOLDERS, {"keys": some}):
+                    before = shared.get(holder, (0.0, 0))
+                    shared[holder] = before[0] + float(weight), before[1] + count
+            found = sorted((-weight, n, count) for n, (weight, count) in shared.items() if count >= least)
+            told: dict[str, int] = {}
             for batch in chunks(found):
-                ids = _ids(r, item, [n for _, n in batch])
-                told.extend((ids[n], count) for count, n in batch if n in ids)
+                firsts = _firsts(r, item, [n for _, n, _ in batch])
+                for _, n, count in batch:
+                    if n in firsts:
+                        told.setdefault(firsts[n], count)
                 if len(told) >= limit:
                     break
-        return told[:limit]
+        return list(told.items())[:limit]
 
-    def link(self, item: Item, other_id: str, relation: str, offset_s: float = 0.0, **times: float) -> Item | None:
-        """Record a relation; for `duplicate`, decide in this transaction which is first by (created_at, id).
+    def link(self, item: Item, other_id: str, offset_s: float = 0.0) -> Item | None:
+        """Two items are copies: decide in this transaction which is first by (created_at, id).
 
         `offset_s`: `item` begins at this time of the other. Returns the first, if `item` is a duplicate then (of an
         older one than `other_id`, where that is a duplicate itself); None if `item` is first: then the other, and what
         was a duplicate of it, is linked to `item`, and its steps after the fingerprint are skipped unless one of them
         runs or is done. An item that a person made one of its own is never linked, and one that
-        was deleted meanwhile is related to nothing. Raises LeaseLost where that is `item`, StoreError for an unknown
-        relation.
+        was deleted meanwhile is related to nothing. Raises LeaseLost where that is `item`, StoreError for itself.
         """
-        if relation not in RELATIONS:
-            raise StoreError(f"items are not related by {relation}: relations are {', '.join(sorted(RELATIONS))}")
         if item.id == other_id:
-            raise StoreError(f"item {item.id} cannot be related to itself")
+            raise StoreError(f"item {item.id} cannot be a copy of itself: this is a bug")
         with self.writing() as w:
             cluster = cluster_of(w, [item.id, other_id])
-            mine, other = _alive(cluster, item), cluster.get(other_id)
+            mine, other = alive(cluster, item), cluster.get(other_id)
             if other is None:
                 return None
-            _relate(w, mine.id, other_id, {"relation": relation, "offset_s": offset_s, "times": times, "at": w.at})
-            if relation == "duplicate":
-                self._join(w, cluster, mine, other, offset_s)
+            record(w, mine.id, [(other_id, {"relation": "duplicate", "offset_s": offset_s, "times": {}})])
+            self._join(w, cluster, mine, other, offset_s)
             first = w.items([mine.id])[mine.id].duplicate_of
-            return None if first is None or relation != "duplicate" else w.items([first])[first]
+            return None if first is None else w.items([first])[first]
 
     def _join(self, w: Writing, cluster: dict[str, Item], item: Item, other: Item, offset_s: float) -> None:
         mine, its = cluster[item.duplicate_of or item.id], cluster[other.duplicate_of or other.id]
@@ -184,6 +188,7 @@ def first_becomes(w: Writing, heirs: Sequence[Item]) -> None:
     if not heirs:
         return
     heir, *others = sorted(heirs, key=lambda x: (x.created_at, x.id))
+    inherit(w, heir)
     w.set(heir, {"duplicate_of": None, "duplicate_offset_s": 0.0})
     for x in others:
         w.set(x, {"duplicate_of": heir.id, "duplicate_offset_s": x.duplicate_offset_s - heir.duplicate_offset_s})
@@ -198,18 +203,21 @@ def _number(r: Reading, item_id: str) -> int:
     return n
 
 
-def _ids(r: Reading, item: Item, numbers: Sequence[int]) -> dict[int, str]:
-    told = sa.select(items.c.n, items.c.id).where(
-        items.c.n.in_(numbers), items.c.owner == item.owner, items.c.deleted_at.is_(None), items.c.id != item.id
+def _common(r: Reading, keys: Sequence[int]) -> list[int]:
+    return [key for some in chunks(keys) for key, _ in r.db.execute(_COMMON, {"keys": some})]
+
+
+def _firsts(r: Reading, item: Item, numbers: Sequence[int]) -> dict[int, str]:
+    """Of these numbers of items, what each is a duplicate of or itself is."""
+    first = sa.func.coalesce(items.c.duplicate_of, items.c.id)
+    told = sa.select(items.c.n, first).where(
+        items.c.n.in_(numbers),
+        items.c.owner == item.owner,
+        items.c.deleted_at.is_(None),
+        items.c.id != item.id,
+        first != item.id,
     )
     return dict(r.db.execute(told).tuples().all())
-
-
-def _alive(found: Mapping[str, Item], item: Item) -> Item:
-    now = found.get(item.id)
-    if now is None or now.gen != item.gen:
-        raise LeaseLost(f"item {item.id} was deleted or made anew meanwhile: what was found of it is dropped")
-    return now
 
 
 def cluster_of(w: Writing, item_ids: Sequence[str], *, buried: bool = False) -> dict[str, Item]:
@@ -223,9 +231,3 @@ def cluster_of(w: Writing, item_ids: Sequence[str], *, buried: bool = False) -> 
     members = sa.select(items.c.id).where(items.c.duplicate_of.in_(firsts), items.c.deleted_at.is_(None))
     wanted = {*item_ids, *firsts, *w.db.execute(members).scalars()}
     return w.items(sorted(wanted), buried=buried, lock=True)
-
-
-def _relate(w: Writing, item_id: str, other_id: str, values: dict[str, object]) -> None:
-    for a, b in ((item_id, other_id), (other_id, item_id)):  # a pair has one row, whoever looked last
-        w.db.execute(relations.delete().where(relations.c.item_id == a, relations.c.other_id == b))
-    w.db.execute(relations.insert(), {"item_id": item_id, "other_id": other_id, **values})

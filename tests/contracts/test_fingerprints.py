@@ -1,6 +1,8 @@
 """Fingerprints: the judgement on made-up numbers, and the whole way on real sound."""
 
 import subprocess
+import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_pipeline.engines.chromaprint import HOP_S, Chromaprint
+from nexus_pipeline.engines.alignment import HOP_S, SPAN_S
+from nexus_pipeline.engines.chromaprint import Chromaprint
 
 PRINTS = Chromaprint()
 RATE = 11_025
@@ -33,6 +36,12 @@ def with_errors(values: np.ndarray, rate: float, seed: int) -> np.ndarray:
     bits = np.random.default_rng(seed).random((len(values), 32)) < rate
     flips = (bits.astype(np.uint64) << np.arange(32, dtype=np.uint64)).sum(axis=1)
     return values ^ flips.astype(np.uint32)
+
+
+def begin_and_end(a: np.ndarray, whole: np.ndarray, at: int, size: int) -> tuple[float, float]:
+    """Seconds of the piece in the whole, or in itself."""
+    start = at if a is whole else 0
+    return start * HOP_S, (start + size - 1) * HOP_S + SPAN_S
 
 
 # ------------------------------------------------------------ properties
@@ -64,8 +73,10 @@ def test_a_piece_is_an_excerpt_of_the_whole(seed: int, length: int, data: st.Dat
     at = data.draw(st.integers(0, length - size))
     for a, b, offset in ((values, values[at : at + size], at), (values[at : at + size], values, -at)):
         match = PRINTS.compare(a, with_errors(b, 0.05, seed))
-        assert match.relation == "excerpt"
+        assert (match.relation, match.excerpt) == ("excerpt", "b" if a is values else "a")
         assert match.offset_s == pytest.approx(offset * HOP_S)
+        [stretch] = match.stretches
+        assert (stretch.start_s, stretch.end_s) == pytest.approx(begin_and_end(a, values, at, size), abs=1.0)
 
 
 @given(seeds, lengths, lengths)
@@ -81,8 +92,101 @@ def test_a_jingle_of_both_is_a_shared_stretch(seed: int) -> None:
     match = PRINTS.compare(a, b)
     assert match.relation == "shared"
     assert match.offset_s == pytest.approx(200 * HOP_S)
-    assert match.start_a_s == pytest.approx(300 * HOP_S, abs=10)
-    assert match.end_a_s == pytest.approx(500 * HOP_S, abs=10)
+    [stretch] = match.stretches
+    assert (stretch.start_s, stretch.end_s) == pytest.approx((300 * HOP_S, 499 * HOP_S + SPAN_S), abs=1.0)
+    assert (stretch.other_start_s, stretch.other_end_s) == pytest.approx((100 * HOP_S, 299 * HOP_S + SPAN_S), abs=1.0)
+
+
+def test_intro_and_outro_are_two_stretches_in_order_of_time() -> None:
+    intro, outro = noise(1, 120), noise(2, 150)
+    a = np.concatenate([intro, noise(3, 300), outro])
+    b = np.concatenate([noise(4, 50), intro, noise(5, 700), outro])
+    for one, other in ((a, b), (b, a)):
+        match = PRINTS.compare(one, with_errors(other, 0.05, 6))
+        assert (match.relation, match.excerpt) == ("shared", None)
+        told = [s if one is a else s.turned for s in match.stretches]
+        expected = [0, 50, 420, 870]
+        assert [s for t in told for s in (t.start_s, t.other_start_s)] == pytest.approx(
+            [n * HOP_S for n in expected], abs=1.0
+        )
+
+
+def test_pieces_put_together_are_an_excerpt_of_the_whole_each_at_its_place() -> None:
+    values = noise(1, 3000)
+    reel = np.concatenate([values[2000:2150], values[300:450], values[1000:1150]])
+    match = PRINTS.compare(values, reel)
+    assert (match.relation, match.excerpt) == ("excerpt", "b")
+    assert [s.start_s for s in match.stretches] == pytest.approx([300 * HOP_S, 1000 * HOP_S, 2000 * HOP_S], abs=1.0)
+    assert [s.other_start_s for s in match.stretches] == pytest.approx([150 * HOP_S, 300 * HOP_S, 0.0], abs=1.0)
+
+
+def test_a_copy_with_a_break_in_the_middle_is_no_duplicate() -> None:
+    # a duplicate reads its first's transcript with one shift: after the break it would be wrong
+    values = noise(1, 1000)
+    match = PRINTS.compare(values, np.concatenate([values[:400], noise(2, 160), values[400:]]))
+    assert (match.relation, match.excerpt, len(match.stretches)) == ("excerpt", "a", 2)
+
+
+def test_a_jingle_that_comes_again_and_again_is_one_stretch_of_what_has_it_once() -> None:
+    jingle = noise(1, 120)
+    often = np.concatenate([part for n in range(5) for part in (noise(10 + n, 300), jingle)])
+    match = PRINTS.compare(often, np.concatenate([noise(2, 200), jingle, noise(3, 200)]))
+    assert match.relation == "shared"
+    [stretch] = match.stretches
+    assert stretch.other_start_s == pytest.approx(200 * HOP_S, abs=1.0)
+
+
+def test_a_long_pause_within_what_is_shared_moves_nothing() -> None:
+    still = np.full(200, 5, np.uint32)
+    shared = np.concatenate([noise(1, 150), still, noise(2, 150)])
+    match = PRINTS.compare(np.concatenate([shared, noise(3, 900)]), np.concatenate([noise(4, 600), shared]))
+    assert match.relation == "shared"
+    assert [s.start_s for s in match.stretches] == pytest.approx([0.0, 350 * HOP_S], abs=2.0)
+    assert {round(s.other_start_s - s.start_s, 2) for s in match.stretches} == {round(600 * HOP_S, 2)}
+
+
+def test_what_is_told_of_two_stays_bounded() -> None:
+    pieces = [noise(n, 80) for n in range(30)]
+    a = np.concatenate([x for n, piece in enumerate(pieces) for x in (piece, noise(100 + n, 90))])
+    b = np.concatenate([x for n, piece in enumerate(pieces) for x in (piece, noise(200 + n, 90))])
+    match = PRINTS.compare(a, b)
+    assert match.relation == "shared"
+    assert len(match.stretches) == 20
+    assert list(match.stretches) == sorted(match.stretches, key=lambda s: s.start_s)
+
+
+@given(seeds, st.floats(0, 0.06), st.sampled_from([100, 400, 700, 1500]), st.sampled_from([700, 1500, 4000]))
+def test_whatever_their_lengths_a_piece_and_its_whole_find_each_other(seed, rate, size: int, length: int) -> None:
+    values = noise(seed, length)
+    size = min(size, length // 2)
+    # a re-encode changes sub-fingerprints by bits that lie together: two in three stay
+    changed = np.random.default_rng(seed + 1).random(size) < 0.33
+    piece = np.where(changed, with_errors(values[50 : 50 + size], 0.05 + rate, seed + 2), values[50 : 50 + size])
+    for one, other in ((values, piece), (piece, values)):
+        assert len(set(PRINTS.probes(one)) & set(PRINTS.keys(other))) >= 2
+
+
+def test_keys_are_a_tenth_of_a_long_item_and_all_are_among_the_probes() -> None:
+    for length in (300, 700, 1500, 30_000):
+        values = noise(length, length)
+        keys = PRINTS.keys(values)
+        assert set(keys) <= set(PRINTS.probes(values))
+        assert len(keys) < 520 or len(keys) < length / 7
+    assert len(PRINTS.probes(noise(1, 300_000))) <= 300_000
+
+
+def test_ten_hours_are_compared_within_seconds_and_little_memory() -> None:
+    day = noise(1, 290_000)
+    other = with_errors(np.concatenate([noise(2, 100_000), day[5_000:5_300], noise(3, 190_000)]), 0.02, 4)
+    tracemalloc.start()
+    began = time.process_time()
+    match = PRINTS.compare(day, other)
+    took, peak = time.process_time() - began, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert match.relation == "shared"
+    assert match.stretches[0].start_s == pytest.approx(5_000 * HOP_S, abs=1.0)
+    assert took < 10
+    assert peak < 60_000_000
 
 
 @given(seeds, st.integers(0, 200))

@@ -3,11 +3,12 @@
 import pytest
 
 from nexus_pipeline.domain.errors import LeaseLost, StoreError
+from nexus_pipeline.domain.fingerprints import Related
 from nexus_pipeline.domain.states import ItemState, State
 
 
 def _link(catalog, item, other, offset_s=0.0):
-    return catalog.link(catalog.get(item.id), other.id, "duplicate", offset_s)
+    return catalog.link(catalog.get(item.id), other.id, offset_s)
 
 
 def _firsts(catalog, *items):
@@ -34,6 +35,7 @@ def test_candidates_share_sub_fingerprints_within_the_owner(catalog, add):
     catalog.fingerprinted(b, "b", [1, 2, 9])
     catalog.fingerprinted(c, "c", [9, 3])
     catalog.fingerprinted(theirs, "t", [1, 2, 3])
+    # 9 is held by two, 1 and 2 by three
     assert catalog.candidates(a, [1, 2, 3, 9, 2**32 - 1]) == [(b.id, 3), (c.id, 2)]
     assert catalog.candidates(a, [1, 2, 3, 9], limit=1) == [(b.id, 3)]
     assert catalog.candidates(a, [1, 2, 3], least=1) == [(b.id, 2), (c.id, 1)]
@@ -136,24 +138,22 @@ def test_when_the_first_is_buried_the_oldest_duplicate_takes_its_place(catalog, 
     assert catalog.get(c.id).state is ItemState.DUPLICATE
 
 
-def test_other_relations_make_no_duplicate(catalog, add, rows):
-    a, b = add(), add()
-    assert catalog.link(b, a.id, "excerpt", 3.0, start_s=1.0, end_s=2.0) is None
-    assert catalog.link(a, b.id, "shared") is None
-    assert _firsts(catalog, a, b) == [None, None]
-    assert rows("relations") == 1
-    with pytest.raises(StoreError, match="cousin"):
-        catalog.link(a, b.id, "cousin")
+def test_an_item_is_no_copy_of_itself(catalog, add):
+    a = add()
     with pytest.raises(StoreError, match="itself"):
-        catalog.link(a, a.id, "shared")
+        catalog.link(a, a.id)
 
 
 def test_what_was_deleted_meanwhile_is_related_to_nothing(catalog, add):
     a, b = add(), add()
     catalog.bury(a.id)
-    assert catalog.link(b, a.id, "duplicate") is None
+    assert catalog.link(b, a.id) is None
     with pytest.raises(LeaseLost):
-        catalog.link(a, b.id, "duplicate")
+        catalog.link(a, b.id)
+    catalog.relate(b, [Related(a.id, "shared")], [a.id])
+    with pytest.raises(LeaseLost):
+        catalog.relate(a, [Related(b.id, "shared")], [b.id])
+    assert catalog.related(b.id) == []
     assert _firsts(catalog, b) == [None]
 
 

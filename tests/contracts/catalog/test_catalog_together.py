@@ -82,7 +82,7 @@ def test_copies_that_find_each_other_at_once_agree_on_the_first(catalog, add):
     items = [add() for _ in range(6)]
     pairs = [(a, b) for a in items for b in items if a.id != b.id]
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda pair: catalog.link(pair[0], pair[1].id, "duplicate"), pairs))
+        list(pool.map(lambda pair: catalog.link(pair[0], pair[1].id), pairs))
     assert [catalog.get(i.id).duplicate_of for i in items] == [None, *[items[0].id] * 5]
 
 
