@@ -7,6 +7,7 @@ and limits: 2 ms together, and no `preexec_fn`, which would fork this whole proc
 
 import os
 import re
+import resource
 import selectors
 import shutil
 import signal
@@ -22,7 +23,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from nexus_pipeline.domain.errors import Cancelled, EngineFailed, EngineKilled, TooLarge
+from nexus_pipeline.domain.errors import Cancelled, EngineFailed, EngineKilled, StoreFull, TooLarge
 
 LOOK_S = 0.2
 """How often cancellation and the clock are looked at while a child is silent."""
@@ -72,7 +73,8 @@ def output(
     empty: children need no secrets. `tail` gets the end of stderr when the child has ended well.
 
     Raises Cancelled, EngineKilled (killed from outside, or past `wall_s`), EngineFailed (past `cpu_s`, or the program
-    is missing), TooLarge (past `file_bytes`), ChildFailed otherwise.
+    is missing), TooLarge (past `file_bytes`), StoreFull (past this process's own quota for files), ChildFailed
+    otherwise.
     """
     name = Path(command[0]).name
     with _input(stdin) as given, _running(command, bounds, given, env) as child:
@@ -171,11 +173,18 @@ def program(name: str, package: str) -> str:
 def _guards(bounds: Bounds) -> list[str]:
     cpu_s = int(bounds.cpu_s) + 1
     # soft before hard: the first says SIGXCPU, which tells it from a kill
-    limits = [f"--cpu={cpu_s}:{cpu_s + 2}", f"--fsize={bounds.file_bytes}", "--core=0"]
+    # a limit may be lowered only: `prlimit` fails where this process has a smaller one
+    limits = [f"--cpu={cpu_s}:{cpu_s + 2}", f"--fsize={min(bounds.file_bytes, _quota())}", "--core=0"]
     if bounds.memory_bytes is not None:
         limits.append(f"--as={bounds.memory_bytes}")
     setpriv, prlimit = program("setpriv", "util-linux"), program("prlimit", "util-linux")
     return [setpriv, "--no-new-privs", "--pdeathsig", "KILL", "--", prlimit, *limits, "--"]
+
+
+def _quota() -> float:
+    """Bytes that a file of this process may have: `ulimit -f`, or a service's LimitFSIZE."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return float("inf") if limit == resource.RLIM_INFINITY else limit
 
 
 @contextmanager
@@ -225,6 +234,8 @@ def _judge(status: int, said: str, bounds: Bounds) -> None:
         return
     if status == -signal.SIGXCPU:
         raise EngineFailed(f"the file needed more than {bounds.cpu_s:.0f} s of computing; make it shorter or smaller")
+    if status == -signal.SIGXFSZ and _quota() < bounds.file_bytes:
+        raise StoreFull(f"a file may have {_quota():.0f} bytes here (ulimit -f) and this one needs more; raise it")
     if status == -signal.SIGXFSZ:
         raise TooLarge(f"the result grew beyond {bounds.file_bytes} bytes (NEXUS_MAX_BYTES)")
     if status in (-signal.SIGKILL, -signal.SIGTERM):

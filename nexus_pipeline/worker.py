@@ -4,6 +4,7 @@ Celery's `solo` pool: models stay loaded from run to run, and nothing is forked 
 started. `python -m nexus_pipeline.worker now`
 """
 
+import ctypes
 import logging
 import sys
 from pathlib import Path
@@ -21,6 +22,12 @@ from nexus_pipeline.resources import parts_of_process
 from nexus_pipeline.wiring import sweep_scratch
 
 log = logging.getLogger(__name__)
+
+_ARENA_MAX = -8
+"""M_ARENA_MAX of malloc.h."""
+ARENAS = 2
+"""Heaps of glibc's malloc: with its eight a core, what one thread gave back is seldom there for the next, and a worker
+grows by some 40 MB (measured on an item of ten hours). Two cost no time here: big buffers have none."""
 
 
 def app(instance: dg.DagsterInstance) -> Any:
@@ -53,9 +60,16 @@ def sweep(instance: dg.DagsterInstance, lane: Lane) -> int:
     return len(runs)
 
 
+def save_memory() -> bool:
+    """Keep the worker's memory together; False where the C library has no such knob (musl)."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and bool(mallopt(_ARENA_MAX, ARENAS))
+
+
 def work(lane: Lane) -> None:
     """Work off a lane's runs until told to end."""
     now_in_worker()
+    save_memory()
     with dg.DagsterInstance.get() as instance:
         celery = app(instance)
         ready = parts_of_process().settings.root / "queue" / f"{lane.value}.ready"

@@ -4,7 +4,8 @@ Starting ffmpeg costs about 60 ms of CPU, so a file is probed once and nothing i
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ import ffmpeg
 
 from nexus_pipeline import children
 from nexus_pipeline.children import Bounds, ChildFailed
-from nexus_pipeline.domain.errors import DamagedMedia, EngineFailed, TooLarge, TooLong
+from nexus_pipeline.domain.errors import DamagedMedia, EngineFailed, StoreFull, TooLarge, TooLong
 from nexus_pipeline.domain.items import Kind, MediaFacts
 from nexus_pipeline.domain.timeline import Chapter
 from nexus_pipeline.engines.ffprobe import GUARDS, INPUT, Probed, probe
@@ -32,6 +33,8 @@ THUMBNAIL_FRAMES = 24
 """Frames among which the `thumbnail` filter chooses the most typical: a second, so that a cut or a flash loses."""
 THUMBNAIL_BYTES = 8 << 20
 LONGEST_SIDE = 1920
+_FULL = re.compile(r"no space left|disk quota exceeded|read-only file system|file too large", re.IGNORECASE)
+"""What ffmpeg says of a disk; when only the file's last bytes do not fit it says so and ends well."""
 
 _Plays = Mapping[str, frozenset[str]]
 _MP4_VIDEO = frozenset({"h264", "vp9", "av1"})
@@ -90,12 +93,11 @@ class FFmpeg:
             raise DamagedMedia("there is no sound in the file")
         sound = self._input()[str(probed.audio)].filter("aresample", SPEECH_RATE, **{"async": 1, "first_pts": 0})
         made = sound.output(_to(to), acodec="flac", ac=1, ar=SPEECH_RATE, f="flac", t=self._max_duration_s)
-        said: list[str] = []
         try:
-            decoded_s = self._make(path, made, facts.duration_s, progress, cancelled, tail=said.append)
+            decoded_s, said = self._make(path, made, facts.duration_s, progress, cancelled)
         except ChildFailed as error:
             raise DamagedMedia(f"the sound cannot be decoded ({error.said}); is the copy complete?") from error
-        _refuse_if_cut_off(decoded_s, probed, " ".join(said))
+        _refuse_if_cut_off(decoded_s, probed, said)
         return decoded_s
 
     def rendition(
@@ -164,26 +166,25 @@ class FFmpeg:
         return ffmpeg.input(INPUT, **GUARDS, **more)
 
     def _make(
-        self,
-        path: Path,
-        made: Any,
-        duration_s: float | None,
-        progress: Progress,
-        cancelled: Cancelled,
-        *,
-        tail: Callable[[str], None] | None = None,
-    ) -> float:
-        """Run one conversion; seconds of what came out."""
+        self, path: Path, made: Any, duration_s: float | None, progress: Progress, cancelled: Cancelled
+    ) -> tuple[float, str]:
+        """Run one conversion; seconds of what came out, and the end of what ffmpeg said. Raises StoreFull."""
         done_s = 0.0
+        said: list[str] = []
         command = _command(made.global_args("-progress", "pipe:1"))
-        chunks = children.output(command, self._bounds, cancelled, stdin=path, tail=tail)
-        for line in children.lines(chunks):
-            name, _, value = line.partition(b"=")
-            if name == b"out_time_us" and value.strip().isdigit():
-                done_s = int(value) / 1e6
-                if duration_s:
-                    progress(min(done_s / duration_s, 1.0))
-        return done_s
+        chunks = children.output(command, self._bounds, cancelled, stdin=path, tail=said.append)
+        try:
+            for line in children.lines(chunks):
+                name, _, value = line.partition(b"=")
+                if name == b"out_time_us" and value.strip().isdigit():
+                    done_s = int(value) / 1e6
+                    if duration_s:
+                        progress(min(done_s / duration_s, 1.0))
+        except ChildFailed as error:
+            _refuse_if_full(error.said, error)
+            raise
+        _refuse_if_full(" ".join(said))
+        return done_s, " ".join(said)
 
     def _played(self, probed: Probed, to: Path, copies: Mapping[str, bool]) -> Any:
         """First picture and first sound into MP4, its index in front so that playing starts before all is loaded."""
@@ -233,6 +234,12 @@ def _command(made: Any) -> list[str]:
     program = children.program("ffmpeg", "ffmpeg")
     told = made.global_args("-nostdin", "-v", "error").overwrite_output().compile(cmd=program)
     return [str(part) for part in told]
+
+
+def _refuse_if_full(said: str, why: Exception | None = None) -> None:
+    """The disk is at fault then, and not the file."""
+    if _FULL.search(said):
+        raise StoreFull("there is no room for what is made of the file: free space or quota below NEXUS_HOME") from why
 
 
 def _refuse_if_cut_off(decoded_s: float, probed: Probed, said: str) -> None:

@@ -28,11 +28,14 @@ def embedding(works: Sequence[Work], parts: Parts) -> Iterator[Landed]:
 
 
 def _leave_out_copies(works: Sequence[Work], parts: Parts) -> None:
-    """An older item may have found meanwhile that one of these is its copy: it links first and removes rows then."""
+    """An older item may have found meanwhile that one of these is its copy: it links first and removes rows then.
+
+    One that was erased meanwhile is not there any more: its rows were taken out before these came.
+    """
     now = parts.catalog.find([work.item.id for work in works])
-    copies = [item.id for item in now.values() if item.duplicate_of]
-    if copies:
-        parts.archive.remove(copies)
+    out = [w.item.id for w in works if w.item.id not in now or now[w.item.id].duplicate_of]
+    if out:
+        parts.archive.remove(out)
 
 
 def _vectors(works: Sequence[Work], cut: Sequence[Sequence[Passage]], parts: Parts) -> list[Vectors]:

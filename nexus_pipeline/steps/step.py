@@ -27,8 +27,8 @@ class Work(Protocol):
     def folder(self) -> Path:
         """Scratch space of this turn, emptied afterwards."""
 
-    def progress(self, fraction: float, phase: str | None = None) -> None:
-        """How far it is, 0 to 1; told to the catalog at most once a second."""
+    def progress(self, fraction: float, phase: str | None = None, *, heard: int | None = None) -> None:
+        """How far it is, 0 to 1; told to the catalog at most once a second, a window that was heard at once."""
 
     def cancelled(self) -> bool:
         """Whether to stop: asked by a person, the lease is lost, or the run ends."""

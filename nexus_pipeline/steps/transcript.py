@@ -1,24 +1,29 @@
 """transcript: what was said when: heard in windows and published as it is heard, or taken from a file beside it."""
 
+import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
 from pydantic import TypeAdapter
 
+from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.items import Item, Kind
 from nexus_pipeline.domain.passages import passages
 from nexus_pipeline.domain.states import Skipped, State
 from nexus_pipeline.domain.timeline import Coverage, Segment, Transcript, Window
-from nexus_pipeline.ports import ItemPassages, Speech
-from nexus_pipeline.results import INHERITED, read
-from nexus_pipeline.steps.fingerprint import RawResult
+from nexus_pipeline.ports import ItemPassages, Speech, Vectors
+from nexus_pipeline.results import INHERITED, RawResult, read
 from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one
 from nexus_pipeline.wiring import Parts
 
+log = logging.getLogger(__name__)
+
 PARTIAL_EVERY_S = 30.0
 """Passages of what has been heard so far are written at most this often: each is a commit of the archive."""
+PARTIAL_MORE = 1.05
+"""And only when so much more has been heard: all rows are written each time, twenty times in all however long it is."""
 
 _segments = TypeAdapter(list[Segment])
 _transcript = TypeAdapter(Transcript)
@@ -42,7 +47,8 @@ def transcript(work: Work, parts: Parts) -> Landed:
 
 def _heard(work: Work, parts: Parts, speech: Speech, windows: Iterator[Window]) -> Landed:
     """Gather windows, publish each, land the whole."""
-    began, published = time.monotonic(), time.monotonic()
+    began = time.monotonic()
+    early = _Early(work.item, parts)
     segments: list[Segment] = []
     voiced_s, language, duration_s = 0.0, work.item.language, work.item.duration_s or 0.0
     for n, window in enumerate(windows):
@@ -52,10 +58,10 @@ def _heard(work: Work, parts: Parts, speech: Speech, windows: Iterator[Window]) 
         if window.segments:
             key = work.item.key("transcript", "partial", f"{n}.json")
             parts.blobs.put(key, _segments.dump_json(list(window.segments)))
-        work.progress(min(window.end_s / duration_s, 1.0) if duration_s else 0.0)
-        if segments and time.monotonic() - published > PARTIAL_EVERY_S:
-            _publish(work.item, segments, language, parts)
-            published = time.monotonic()
+        done = min(window.end_s / duration_s, 1.0) if duration_s else 0.0
+        work.progress(done, heard=n if window.segments else None)
+        if segments:
+            early.tell(segments, language, window.end_s)
     if not segments:
         return Landed(work, state=State.SKIPPED, reason=Skipped.SILENCE, engine=speech.name, numbers={"segments": 0})
     heard = Transcript(language, speech.name, tuple(segments), Coverage(voiced_s, _spoken_s(segments)))
@@ -64,11 +70,37 @@ def _heard(work: Work, parts: Parts, speech: Speech, windows: Iterator[Window]) 
     return _landed(work, heard, numbers)
 
 
-def _publish(item: Item, segments: list[Segment], language: str | None, parts: Parts) -> None:
+class _Early:
     """What has been heard so far can be searched before all of it has been heard."""
-    found = passages(segments, title=item.title)
-    vectors = parts.engines.embedder().embed([p.indexed_text for p in found])
-    parts.archive.replace([ItemPassages(item, found, vectors, partial=True, tags=item.tags, language=language)])
+
+    def __init__(self, item: Item, parts: Parts) -> None:
+        self._item, self._parts = item, parts
+        self._told_at, self._told_s = time.monotonic(), 0.0
+        self._texts: list[str] = []
+        self._vectors: Vectors | None = None
+
+    def tell(self, segments: Sequence[Segment], language: str | None, until_s: float) -> None:
+        """Write it, if that is due. That it cannot be written must not cost what has been heard."""
+        if time.monotonic() - self._told_at <= PARTIAL_EVERY_S or until_s < PARTIAL_MORE * self._told_s:
+            return
+        try:
+            self._write(segments, language)
+        except errors.NexusError as error:
+            log.warning("not searchable while it is heard item_id=%s code=%s", self._item.id, error.code)
+        self._told_at, self._told_s = time.monotonic(), until_s
+
+    def _write(self, segments: Sequence[Segment], language: str | None) -> None:
+        found = passages(segments, title=self._item.title)
+        texts = [p.indexed_text for p in found]
+        # all but the last passage are as they were: an hour is not embedded again for each new minute
+        same = next((n for n, (a, b) in enumerate(zip(self._texts, texts, strict=False)) if a != b), len(self._texts))
+        same = min(same, len(texts))
+        vectors = self._parts.engines.embedder().embed(texts[same:])
+        if self._vectors is not None:
+            vectors = np.concatenate([self._vectors[:same], vectors])
+        self._texts, self._vectors = texts, vectors
+        rows = ItemPassages(self._item, found, vectors, partial=True, tags=self._item.tags, language=language)
+        self._parts.archive.replace([rows])
 
 
 def _taken(work: Work, parts: Parts) -> Landed:
