@@ -1,11 +1,13 @@
 """Upkeep on a schedule, as Dagster jobs and assets; and the job by which people give URLs in the UI."""
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.runs import SqliteRunStorage
 
 from nexus_pipeline import upkeep
-from nexus_pipeline.lanes import LANE_TAG
+from nexus_pipeline.lanes import LANE_TAG, UNDER_WAY
 from nexus_pipeline.wiring import Parts, intake
 
 CHANGES_KEPT = timedelta(days=7)
@@ -19,11 +21,18 @@ def archive_care(context: dg.AssetExecutionContext, parts: dg.ResourceParam[Part
     return dg.MaterializeResult(metadata={name: float(value) for name, value in told.items()})
 
 
-@dg.asset(group_name="care", kinds={"sql"}, description="Catalog: old changes pruned, erasing finished.")
+@dg.asset(group_name="care", kinds={"sql"}, description="Catalog: old changes pruned.")
 def catalog_care(parts: dg.ResourceParam[Parts]) -> dg.MaterializeResult[None]:
     """Event streams read `changes`; what nobody can resume from any more goes."""
     pruned = parts.catalog.prune_changes(datetime.now(UTC) - CHANGES_KEPT)
-    return dg.MaterializeResult(metadata={"pruned": pruned, "erased": upkeep.finish_erasing(parts)})
+    return dg.MaterializeResult(metadata={"pruned": pruned})
+
+
+@dg.asset(group_name="care", kinds={"lancedb", "sql"}, description="Erased items: nothing of them left in any file.")
+def erasure(context: dg.AssetExecutionContext, parts: dg.ResourceParam[Parts]) -> dg.MaterializeResult[None]:
+    """Takes out what is buried, writes the archive anew without it, and completes receipts a minute later."""
+    settled = upkeep.settle(parts)
+    return dg.MaterializeResult(metadata={"receipts": settled, "requests": _forget_requests(context.instance, parts)})
 
 
 @dg.asset(group_name="care", kinds={"python"}, description="Stores: what disagrees between them.")
@@ -33,10 +42,16 @@ def agreement(parts: dg.ResourceParam[Parts]) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(metadata={"disagree": len(wrong), "first": dg.MetadataValue.json(wrong[:20])})
 
 
-_ASSETS = [archive_care, catalog_care, agreement]
+_ASSETS = [archive_care, catalog_care, erasure, agreement]
 _LANE = {LANE_TAG: "bulk"}
+_SOON = {"dagster/priority": "10"}
+"""Before the batches of a backfill that wait in the lane."""
 care = dg.define_asset_job("care", selection=_ASSETS, tags=_LANE, description="All upkeep, in full.")
 tend = dg.define_asset_job("tend", selection=[archive_care], tags=_LANE, description="The archive's small upkeep.")
+
+erase = dg.define_asset_job(
+    "erase", selection=[erasure], tags={**_LANE, **_SOON}, description="Completes the erasing of items."
+)
 
 
 @dg.schedule(job=care, cron_schedule="30 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
@@ -51,7 +66,20 @@ def archive_grows(parts: dg.ResourceParam[Parts]) -> dg.RunRequest | dg.SkipReas
     return dg.RunRequest() if parts.archive.needs_tending() else dg.SkipReason("The archive is in order.")
 
 
+@dg.sensor(job=erase, minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
+def items_erased(context: dg.SensorEvaluationContext, parts: dg.ResourceParam[Parts]) -> dg.RunRequest | dg.SkipReason:
+    """Soon after an item was buried, and again when nobody can read the archive's older versions any more."""
+    if not upkeep.erasing_is_due(parts):
+        return dg.SkipReason("Nothing is to be erased.")
+    if context.instance.get_run_ids(dg.RunsFilter(job_name=erase.name, statuses=UNDER_WAY), limit=1):
+        return dg.SkipReason("A run is at it.")
+    return dg.RunRequest()
+
+
 # ---------------------------------------------------------------- people give URLs
+
+ITEMS_TAG = "nexus/items"
+"""On a run of `ingest`: the items that it asked for."""
 
 
 class IngestConfig(dg.Config):
@@ -67,7 +95,8 @@ class IngestConfig(dg.Config):
 def request_urls(context: dg.OpExecutionContext, config: IngestConfig, parts: dg.ResourceParam[Parts]) -> None:
     """Asking twice is the same item. Raises BadAddress for what is no http(s) address, before anything is written."""
     said = intake.Said(title=config.title, tags=tuple(config.tags), language=config.language)
-    items = [intake.requested(url, said) for url in config.urls]
+    items = [intake.requested(parts.followed(url), said) for url in config.urls]
+    context.instance.add_run_tags(context.run.run_id, {ITEMS_TAG: ",".join(item.id for item in items)})
     for item in items:
         intake.request_url(parts.inbox, item.origin, said)
         context.log.info("requested item_id=%s", item.id)
@@ -79,4 +108,27 @@ def ingest() -> None:
     request_urls()
 
 
-CARE = dg.Definitions(assets=_ASSETS, jobs=[care, tend, ingest], schedules=[nightly], sensors=[archive_grows])
+def _forget_requests(instance: dg.DagsterInstance, parts: Parts) -> int:
+    """Delete runs of `ingest` that asked for items which were erased: their config repeats address, title and tags."""
+    gone = 0
+    for run in instance.get_runs(dg.RunsFilter(job_name=ingest.name)):
+        asked = [item_id for item_id in run.tags.get(ITEMS_TAG, "").split(",") if item_id]
+        if run.is_finished and any(parts.catalog.is_erased(item_id) for item_id in asked):
+            instance.delete_run(run.run_id)
+            gone += 1
+    if gone and isinstance(instance.run_storage, SqliteRunStorage):
+        _shrink(instance.run_storage)
+    return gone
+
+
+def _shrink(storage: SqliteRunStorage) -> None:
+    """A deleted row lies in the free space of SQLite's file, and in its log, until then."""
+    with storage.connect() as db:
+        file: sqlite3.Connection | None = db.connection.driver_connection
+        if file is not None:
+            file.executescript("PRAGMA busy_timeout=60000; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+CARE = dg.Definitions(
+    assets=_ASSETS, jobs=[care, tend, erase, ingest], schedules=[nightly], sensors=[archive_grows, items_erased]
+)

@@ -15,7 +15,8 @@ from typing import Any
 
 import dagster as dg
 
-from nexus_pipeline.batches import in_order, runs_for
+from nexus_pipeline import upkeep
+from nexus_pipeline.batches import in_order, lane_for, runs_for
 from nexus_pipeline.chain import ITEMS
 from nexus_pipeline.domain.errors import BadInput, NexusError, NotFound
 from nexus_pipeline.domain.items import Item, Lane, NewItem
@@ -51,7 +52,10 @@ def ask_for(
     """Runs for these items, whose partitions are added."""
     items = in_order(items)
     ids = [item.id for item in items]
-    parts.catalog.requested(ids)
+    for lane in Lane:
+        mine = [item.id for item in items if lane_for(item, len(items)) is lane]
+        if mine:
+            parts.catalog.requested(mine, lane.value)
     runs = runs_for(items, parts.settings.batch, why, first=first, force=force)
     return dg.SensorResult(dynamic_partitions_requests=[ITEMS.build_add_request(ids)], run_requests=runs)
 
@@ -146,7 +150,9 @@ def _new(arrivals: Sequence[Arrival], parts: Parts, instance: dg.DagsterInstance
     known = parts.catalog.find(list(found))
     late = [new for new in found.values() if new.sidecar_key and new.id in known and not known[new.id].sidecar_key]
     again = [parts.catalog.edit(new.id, sidecar_key=new.sidecar_key) for new in late]
-    added = parts.catalog.add([new for new in found.values() if new.id not in known])
+    fresh = [new for new in found.values() if new.id not in known]
+    upkeep.make_way(parts, [new.id for new in fresh])
+    added = parts.catalog.add(fresh)
     waited = [x for x in known.values() if _has_waited(x, instance) and _just_come(found[x.id].inbox_key, parts)]
     return list({item.id: item for item in (*waited, *again, *added)}.values())
 

@@ -1,17 +1,23 @@
 """What keeps the stores true, without Dagster: erase, rebuild, compact, check."""
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 
 from nexus_pipeline import results
 from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.items import Item
-from nexus_pipeline.domain.listing import ItemQuery
+from nexus_pipeline.domain.listing import ItemQuery, Receipt
 from nexus_pipeline.domain.states import ItemState, State
 from nexus_pipeline.ports import ItemPassages
-from nexus_pipeline.wiring import Parts
+from nexus_pipeline.wiring import Parts, intake
+
+log = logging.getLogger(__name__)
 
 TOGETHER = 64
 """Items written in one commit."""
+READ_FOR = timedelta(seconds=61)
+"""Somebody may read a version of the archive for so long after the next one came: its care keeps them for a minute."""
 
 
 def all_items(parts: Parts, **filters: object) -> Iterator[Item]:
@@ -25,36 +31,115 @@ def all_items(parts: Parts, **filters: object) -> Iterator[Item]:
             return
 
 
-def erase(parts: Parts, item_id: str) -> dict[str, object]:
-    """Everything of the item goes: tombstone first, then archive, blobs, rows. Its oldest copy is the first then.
+# ---------------------------------------------------------------- erasing
 
-    That copy takes over the transcript, so nothing is heard again. Raises NotFound. What a crash leaves is finished
-    by doing it again, and by `finish_erasing`.
+
+def bury(parts: Parts, item_id: str) -> Item:
+    """The item is in no answer from now on, and what still lands of it is dropped; quick. Raises NotFound.
+
+    Its oldest copy is the first then and takes over the transcript, so nothing is heard again. `finish_erasing` takes
+    out what is left, `settle` sees to it that no file holds any of it.
     """
-    buried = {item.id: item for item in parts.catalog.buried()}
-    if item_id not in buried:
-        _hand_over(parts, parts.catalog.get(item_id))
-        buried[item_id] = parts.catalog.bury(item_id)
-    return _erase(parts, buried[item_id])
+    _hand_over(parts, parts.catalog.get(item_id))
+    buried = parts.catalog.bury(item_id)
+    try:
+        parts.catalog.counted(item_id, blobs=0, passages=parts.archive.counts([item_id]).get(item_id, 0))
+        parts.archive.remove([item_id])  # else facets would tell of it
+    except errors.StoreError as error:
+        log.warning("left to care item_id=%s code=%s", item_id, error.code)
+    return buried
 
 
 def finish_erasing(parts: Parts) -> int:
-    """Erase what is buried and not gone yet; how many items."""
+    """Take what is buried out of archive, blobs and rows, in this order; how many items. After a crash: again."""
     buried = parts.catalog.buried()
     for item in buried:
-        _erase(parts, item)
+        _take_out(parts, item)
     return len(buried)
 
 
-def _erase(parts: Parts, item: Item) -> dict[str, object]:
-    passages = parts.archive.count(item.id)
+def settle(parts: Parts, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> int:
+    """Complete the receipts of items of which nothing is left in any file; how many.
+
+    The archive's data and indexes are written anew first; a minute later, when nobody reads its older versions any
+    more, these are cleaned. What a run that knew nothing of it has left meanwhile goes, and it takes another round.
+    """
+    finish_erasing(parts)
+    fresh = [one.item_id for one in parts.catalog.open_receipts() if one.marks is None]
+    if fresh:
+        purged = parts.archive.purge()
+        parts.catalog.purged(fresh, purged.marks, purged.versions)
+    due = [one for one in parts.catalog.open_receipts() if is_due(one, now())]
+    due = [one for one in due if not _left_over(parts, one)]
+    if not due or not parts.catalog.scrub():
+        return 0
+    clean = [one.item_id for one in due if parts.archive.held(one.marks or {}) == 0]
+    parts.catalog.settle(clean)
+    return len(clean)
+
+
+def erasing_is_due(parts: Parts) -> bool:
+    """Whether `settle` has something to do now; cheap."""
+    now = datetime.now(UTC)
+    return any(is_due(one, now) for one in parts.catalog.open_receipts()) or bool(parts.catalog.buried(1))
+
+
+def is_due(receipt: Receipt, now: datetime) -> bool:
+    """Whether the archive is to be written anew for it, or its older versions may be cleaned."""
+    return receipt.purged_at is None or now - receipt.purged_at > READ_FOR
+
+
+def receipt(parts: Parts, item_id: str) -> dict[str, object]:
+    """The contract's receipt; `at` is None until nothing is left. Raises NotFound where nothing was erased."""
+    told = parts.catalog.receipt(item_id)
+    numbers = {name: getattr(told, name) for name in ("blobs", "rows", "passages", "versions")}
+    return {"item_id": item_id, "erased": numbers, "at": told.at.isoformat() if told.at else None}
+
+
+def erase(parts: Parts, item_id: str) -> dict[str, object]:
+    """Bury it and take it out of all stores; its receipt, which `settle` completes. Raises NotFound."""
+    bury(parts, item_id)
+    finish_erasing(parts)
+    return receipt(parts, item_id)
+
+
+def make_way(parts: Parts, item_ids: Iterable[str]) -> None:
+    """Finish erasing those of these that are buried: what is added anew must find nothing of what it was."""
+    wanted = set(item_ids)
+    for item in parts.catalog.buried():
+        if item.id in wanted:
+            _take_out(parts, item)
+
+
+def _take_out(parts: Parts, item: Item) -> None:
+    kept, waiting = list(parts.blobs.under(item.key(""))), _waiting(parts, item)
+    passages = parts.archive.counts([item.id]).get(item.id, 0)
+    parts.catalog.counted(item.id, blobs=len(kept) + len(waiting), passages=passages)
     parts.archive.remove([item.id])
-    blobs = parts.blobs.delete(item.key(""))
-    for key in (item.inbox_key, item.sidecar_key):
-        if key:
-            blobs += parts.inbox.delete(key)
-    rows = parts.catalog.forget(item.id)
-    return {"item_id": item.id, "erased": {"blobs": blobs, "rows": rows, "passages": passages}}
+    parts.blobs.delete(item.key(""))
+    for key in waiting:
+        parts.inbox.delete(key)
+    parts.forget_files(item.id)
+    parts.catalog.forget(item.id)
+
+
+def _waiting(parts: Parts, item: Item) -> list[str]:
+    """What waits in the inbox for it."""
+    told = (item.inbox_key, item.sidecar_key, intake.request_key(item.id))
+    upload = {info.key for info in parts.inbox.under(intake.upload_folder(item.id))}
+    return sorted(upload | {key for key in told if key and parts.inbox.exists(key)})
+
+
+def _left_over(parts: Parts, told: Receipt) -> bool:
+    """Whether a run has written something after it was taken out; that goes, too. One that is alive again keeps all."""
+    if not parts.catalog.is_erased(told.item_id):
+        return False
+    found = parts.catalog.tombstone(told.item_id)
+    blob = next(iter(parts.blobs.under(found.key(""))), None)
+    if blob is None and not _waiting(parts, found) and not parts.archive.counts([found.id]):
+        return False
+    _take_out(parts, found)
+    return True
 
 
 def _hand_over(parts: Parts, item: Item) -> None:
@@ -68,9 +153,15 @@ def _hand_over(parts: Parts, item: Item) -> None:
         parts.blobs.put(heir.key("transcript", results.INHERITED), results.dumped(transcript))
 
 
+# ---------------------------------------------------------------- care
+
+
 def tend(parts: Parts, *, full: bool = False) -> Mapping[str, float]:
-    """Compact, index and clean the archive; in full also what is costly. Returns numbers of what was done."""
-    return parts.archive.tend(full=full)
+    """Compact, index and clean the archive; in full also what is costly. Returns numbers of what was done.
+
+    Receipts of erased items are completed where that can be.
+    """
+    return {**parts.archive.tend(full=full), "receipts": float(settle(parts))}
 
 
 def rebuild(parts: Parts, progress: Callable[[int], None] = lambda _done: None) -> dict[str, int]:

@@ -30,13 +30,18 @@ def scaled(scores: Scores, mean: float) -> dict[str, float]:
 def fused(words: Scores, meaning: Scores, speakers: Mapping[str, str | None], asked: Sequence[str]) -> dict[str, float]:
     """Scores of all passages that either side found; both sides scaled. What a side did not find counts as average."""
     named = {w.lower() for w in asked}
+    gains = {speaker: SPEAKER_GAIN * _is_named(speaker, named) for speaker in {None, *speakers.values()}}
     own = {
-        id_: WEIGHT_WORDS * words.get(id_, 0.0)
-        + (1 - WEIGHT_WORDS) * meaning.get(id_, 0.0)
-        + SPEAKER_GAIN * _is_named(speakers.get(id_), named)
+        id_: WEIGHT_WORDS * words.get(id_, 0.0) + (1 - WEIGHT_WORDS) * meaning.get(id_, 0.0) + gains[speakers.get(id_)]
         for id_ in {**words, **meaning}
     }
-    return {id_: s + NEIGHBOUR_GAIN * sum(max(own.get(n, 0.0), 0.0) for n in neighbours(id_)) for id_, s in own.items()}
+    found = dict(own)
+    for id_, score in own.items():
+        if score > 0:
+            for neighbour in neighbours(id_):
+                if neighbour in found:
+                    found[neighbour] += NEIGHBOUR_GAIN * score
+    return found
 
 
 def ranked(scores: Scores) -> list[str]:
@@ -44,16 +49,18 @@ def ranked(scores: Scores) -> list[str]:
     return sorted(scores, key=lambda id_: (-scores[id_], id_))
 
 
-def spread(ranking: Iterable[str]) -> list[str]:
-    """The same, with direct neighbours of what stands above behind all others, in their order."""
+def spread(ranking: Iterable[str], at_most: int) -> list[str]:
+    """The first so many when direct neighbours of what stands above go behind all others, in their order."""
     first: dict[str, None] = {}
     later: list[str] = []
     for id_ in ranking:
+        if len(first) == at_most:
+            break
         if any(n in first for n in neighbours(id_)):
             later.append(id_)
         else:
             first[id_] = None
-    return [*first, *later]
+    return [*first, *later][:at_most]
 
 
 def _is_named(speaker: str | None, named: set[str]) -> bool:

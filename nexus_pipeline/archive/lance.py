@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from nexus_pipeline.archive import tending
+from nexus_pipeline.archive import erasing, tending
 from nexus_pipeline.archive.filters import one_of, quoted
 from nexus_pipeline.archive.locks import turn
 from nexus_pipeline.archive.schema import row_id, rows, schema, table_name
@@ -19,7 +19,7 @@ from nexus_pipeline.archive.searching import Searcher, check
 from nexus_pipeline.archive.tables import PATIENCE_S, Tables, read, retried
 from nexus_pipeline.domain.errors import Conflict
 from nexus_pipeline.domain.search import Found, Query
-from nexus_pipeline.ports import ItemPassages, Vectors
+from nexus_pipeline.ports import ItemPassages, Purged, Vectors
 
 log = logging.getLogger(__name__)
 
@@ -100,16 +100,20 @@ class LanceArchive:
             table = self._tables.made()
             for group in _groups(wanted):
                 self._replace(table, group)
+        self._catch_up(table)
         log.info("replaced items=%d passages=%d", len(wanted), sum(len(one.passages) for one in wanted))
 
     def remove(self, item_ids: Sequence[str]) -> None:
-        """No row of these items is left. Raises Conflict, StoreFull, StoreError."""
-        table = self._tables.existing()
-        if table is None or not item_ids:
+        """No row of these items is left, nor in tables of other embedders. Raises Conflict, StoreFull, StoreError.
+
+        Their words are still in the files until `purge`.
+        """
+        if not item_ids:
             return
-        with self._alone():
-            for some in _some(list(item_ids), ITEMS_AT_ONCE):
-                retried(partial(table.delete, one_of("item_id", some)), "written")
+        for name, table in self._tables.all().items():
+            with self._alone(name):
+                for some in _some(list(item_ids), ITEMS_AT_ONCE):
+                    retried(partial(table.delete, one_of("item_id", some)), "written")
 
     def _replace(self, table: Any, group: Sequence[ItemPassages]) -> None:
         new = rows(group, self._dimensions)
@@ -127,6 +131,14 @@ class LanceArchive:
             stale = read(table, partial(_stale, group=some))
             if stale:
                 retried(partial(table.delete, stale), "written")
+
+    def _catch_up(self, table: Any) -> None:
+        folder = self._tables.folder
+        if folder is None:  # where there are no turns, whoever schedules care indexes
+            return
+        with turn(folder / f"{self._tables.name}.tended", 0.0) as file:
+            if file is not None:
+                read(table, tending.catch_up)
 
     # ---------------------------------------------------------------- care
 
@@ -160,6 +172,39 @@ class LanceArchive:
         log.info("tended %s", " ".join(f"{name}={number:g}" for name, number in done.items()))
         return done
 
+    def purge(self) -> Purged:
+        """Write every table anew without what was removed before. Raises Conflict while care takes over a minute."""
+        marks: dict[str, int] = {}
+        versions = 0
+        for name, table in self._tables.all().items():
+            with self._caring(name):
+                marks[name] = read(table, erasing.purge)
+            versions += read(table, partial(erasing.older, version=marks[name]))
+        log.info("purged tables=%d versions=%d", len(marks), versions)
+        return Purged(marks, versions)
+
+    def held(self, marks: Mapping[str, int]) -> int:
+        """How many versions older than these are left, once those older than a minute are gone."""
+        left = 0
+        for name, table in self._tables.all().items():
+            if name in marks:
+                with self._caring(name), self._alone(name):
+                    erasing.clean(table, alone=self._tables.folder is not None)
+                left += read(table, partial(erasing.older, version=marks[name]))
+        return left
+
+    @contextmanager
+    def _caring(self, name: str) -> Iterator[None]:
+        """Nobody else cares for the table meanwhile. On S3 whoever schedules care sees to it."""
+        folder = self._tables.folder
+        if folder is None:
+            yield
+            return
+        with turn(folder / f"{name}.tended", PATIENCE_S) as file:
+            if file is None:
+                raise Conflict("Care of the archive has taken over a minute: try again when it is done")
+            yield
+
     def _tend(self, table: Any, *, full: bool) -> dict[str, float]:
         made = self._tables.index(table)
         done = read(table, lambda t: tending.tend(t, full=full))
@@ -177,7 +222,7 @@ class LanceArchive:
         return self._tended_version
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self, name: str | None = None) -> Iterator[None]:
         """Writers of one machine take turns: their commits would conflict, and their deletes cross.
 
         Raises Conflict when the turn does not come. Writers elsewhere meet in the vendor's commits, which are retried.
@@ -187,7 +232,7 @@ class LanceArchive:
             with self._writing:
                 yield
             return
-        with turn(folder / f"{self._tables.name}.writing", PATIENCE_S) as file:
+        with turn(folder / f"{name or self._tables.name}.writing", PATIENCE_S) as file:
             if file is None:
                 raise Conflict("Another process has been writing to the archive for a minute: is it hanging?")
             yield

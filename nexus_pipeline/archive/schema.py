@@ -31,9 +31,13 @@ INDEXES = {
 """Made with the table. The vectors' index comes when it begins to pay (tending.py)."""
 
 
+PREFIX = "passages__"
+"""Tables of passages begin so."""
+
+
 def table_name(embedder: str) -> str:
     """`passages__minilm`: what LanceDB takes as a name."""
-    return f"passages__{re.sub(r'[^A-Za-z0-9.-]+', '_', embedder)}"
+    return f"{PREFIX}{re.sub(r'[^A-Za-z0-9.-]+', '_', embedder)}"
 
 
 def schema(dimensions: int) -> pa.Schema:

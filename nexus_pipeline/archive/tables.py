@@ -16,7 +16,7 @@ import lancedb
 import pyarrow as pa
 import tenacity
 
-from nexus_pipeline.archive.schema import INDEXES
+from nexus_pipeline.archive.schema import INDEXES, PREFIX
 from nexus_pipeline.domain.errors import Conflict, StoreError, StoreFull
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,17 @@ class Tables:
             self._is_indexed = True
         return self._table
 
+    def all(self) -> dict[str, Any]:
+        """Every table of passages that is there by its name: this one, and those of other embedders."""
+        own = self.existing()
+        found = {} if own is None else {self.name: own}
+        if self.folder is not None and not self.folder.exists():
+            return found
+        with translated("opened"):
+            database = self._connected()
+            names = [n for n in _names(database) if n.startswith(PREFIX) and n != self.name]
+            return found | {name: database.open_table(name) for name in names}
+
     def index(self, table: Any) -> int:
         """Make the indexes that are missing (all do on an empty table); how many. A killed process may leave some."""
         there = {column for index in retried(table.list_indices, "read") for column in index.columns}
@@ -96,6 +107,16 @@ class Tables:
                 f"The archive's table {self.name} was made with other columns or dimensions than this version of "
                 "Nexus and its embedder have: move the archive's folder away and run `nexus rebuild`"
             )
+
+
+def _names(database: Any) -> Iterator[str]:
+    token: str | None = None
+    while True:
+        told = database.list_tables(page_token=token)
+        yield from told.tables
+        token = told.page_token
+        if not token:
+            return
 
 
 def retried(write: Callable[[], T], did: str) -> T:

@@ -17,7 +17,9 @@ log = logging.getLogger(__name__)
 
 COMMITS = 50
 UNINDEXED = 1000
-"""Rows that no index of words has yet: each thousand costs a search 11 ms of CPU."""
+"""Rows that an index lacks: each thousand without words costs a search 11 ms of CPU or more."""
+SOON = 250
+"""So many are indexed by whoever wrote them (0.02 to 0.5 s of CPU, embedding them took seconds): care may be late."""
 KEPT_FOR = timedelta(seconds=60)
 WORDS_SEGMENT_ROWS = 20_000
 """From here on new rows go into a segment of their own: updating one rewrites it whole (9 s of CPU at 1M rows)."""
@@ -33,16 +35,34 @@ _ALL = 10_000
 
 
 def unindexed(table: Any) -> int:
+    """Rows that some index does not have yet."""
+    there = table.list_indices()
+    if not any(WORDS in index.columns for index in there):
+        return int(table.count_rows())
+    return max(int(index.num_unindexed_rows or 0) for index in there)
+
+
+def without_words(table: Any) -> int:
     """Rows that the index of words does not have yet."""
     stats = table.index_stats(f"{WORDS}_idx")
-    return table.count_rows() if stats is None else int(stats.num_unindexed_rows)
+    return int(table.count_rows() if stats is None else stats.num_unindexed_rows)
+
+
+def catch_up(table: Any) -> int:
+    """Index the words of new rows where there are more than a few; how many there were. Vectors wait for care."""
+    new = without_words(table)
+    if new <= SOON:
+        return 0
+    segments = _segments(table, WORDS)
+    _index(table, WORDS, merging=0 if not segments or segments[-1] >= WORDS_SEGMENT_ROWS else 1)
+    return new
 
 
 def tend(table: Any, *, full: bool) -> dict[str, float]:
     """One round; numbers of what was done."""
     done = {"rows": float(table.count_rows()), "unindexed_rows": float(unindexed(table))}
     segments = _segments(table, WORDS)
-    if not full and done["unindexed_rows"] and segments and segments[-1] >= WORDS_SEGMENT_ROWS:
+    if not full and without_words(table) and segments and segments[-1] >= WORDS_SEGMENT_ROWS:
         _index(table, WORDS, merging=0)
         done["words_segment_begun"] = 1.0
     retried(lambda: table.optimize(cleanup_older_than=KEPT_FOR), "tended")
@@ -63,6 +83,11 @@ def _vectors(table: Any, rows: int, *, full: bool) -> dict[str, float]:
         retried(lambda: table.create_index(VECTOR, config=IvfRq(distance_type="cosine"), replace=True), "indexed")
         return {"vectors_trained": float(rows)}
     return {"vector_segments_merged": _merged(table, VECTOR, 2 if full else VECTOR_SEGMENTS)}
+
+
+def merge_vectors(table: Any) -> None:
+    """One segment of all vectors that are there; codes of rows that are gone go with the old ones."""
+    _index(table, VECTOR, merging=_ALL)
 
 
 def _merged(table: Any, column: str, at_least: int) -> float:

@@ -8,7 +8,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,7 +76,14 @@ def connected(url: URL) -> tuple[sa.Engine, sa.Engine]:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # else the driver begins on its own, and never IMMEDIATE
-    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_S * 1000}", "cache_size=-16000"):
+    # secure_delete: what was erased must not lie about in free space
+    for pragma in (
+        "secure_delete=ON",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_S * 1000}",
+        "cache_size=-16000",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -88,6 +95,17 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 def turn(url: URL) -> AbstractContextManager[Any]:
     """What a process' writers queue at: a lock on SQLite, nothing on PostgreSQL."""
     return threading.Lock() if url.get_backend_name() == "sqlite" else nullcontext()
+
+
+def truncate_log(engine: sa.Engine) -> bool:
+    """Bring all of SQLite's log into its file and empty the log; False where a reader or writer kept it from that."""
+    with closing(engine.raw_connection()) as raw, closing(raw.cursor()) as db:
+        db.execute("PRAGMA busy_timeout=1000")
+        try:
+            busy: int = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            db.execute(f"PRAGMA busy_timeout={BUSY_S * 1000}")
+        return not busy
 
 
 def alone(db: sa.Connection, lock: int) -> None:

@@ -1,22 +1,36 @@
-"""Erasing an item: first a tombstone, at last nothing but its id, owner, gen and when.
+"""Erasing an item: first a tombstone, at last nothing but its id, owner, gen and when; and a receipt of numbers.
 
 What was said of it stays out of every answer from `bury` on. Its duplicates get a new first among them: the oldest.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 
 import sqlalchemy as sa
 
+from nexus_pipeline.catalog import dialect
 from nexus_pipeline.catalog.identity import cluster_of, duplicates_of, first_becomes, unpost
-from nexus_pipeline.catalog.rows import ITEM_NAMES
+from nexus_pipeline.catalog.rows import ITEM_NAMES, chunks
 from nexus_pipeline.catalog.store import Store, Writing
-from nexus_pipeline.catalog.tables import asks, changes, edits, item_steps, item_tags, items, leases, relations
+from nexus_pipeline.catalog.tables import (
+    asks,
+    changes,
+    edits,
+    item_steps,
+    item_tags,
+    items,
+    leases,
+    receipts,
+    relations,
+)
 from nexus_pipeline.domain.errors import NotFound
 from nexus_pipeline.domain.items import Item
+from nexus_pipeline.domain.listing import Receipt
 
 _BLANK = {"title": "", "title_key": "", "titled": False, "source": "", "platform": "", "origin": ""} | {
     "tags": [], "engines": {}, "state": "waiting", "unique": False, "duplicate_offset_s": 0.0, "priority": "normal",
 }  # fmt: skip
+_RECEIPT = tuple(receipts.c[one.name] for one in fields(Receipt))
 _KEPT = {"id", "owner", "gen", "deleted_at", "created_at", "updated_at", *_BLANK}
 
 
@@ -41,11 +55,23 @@ class Erasing(Store):
                 w.db.execute(table.delete().where(table.c.item_id == item_id))
             gone = replace(item, gen=item.gen + 1, deleted_at=w.at, updated_at=w.at, duplicate_of=None)
             w.set(item, {"gen": gone.gen, "deleted_at": w.at, "updated_at": w.at, "duplicate_of": None})
+            w.db.execute(receipts.delete().where(receipts.c.item_id == item_id))
+            nothing = dict.fromkeys(("blobs", "rows", "passages", "versions"), 0)
+            w.db.execute(receipts.insert(), {"item_id": item_id, "owner": item.owner, "buried_at": w.at, **nothing})
             w.line(item_id, "erased")
             return gone
 
+    def counted(self, item_id: str, *, blobs: int, passages: int) -> None:
+        """What is about to go, for the receipt; the most that was ever counted stands, so a repeat takes nothing away.
+
+        What came late makes the archive unclean again: it is to be purged once more.
+        """
+        with self.writing() as w:
+            anew = {"marks": None, "purged_at": None, "at": None} if blobs or passages else {}
+            _count(w, item_id, {"blobs": blobs, "passages": passages}, anew)
+
     def forget(self, item_id: str) -> int:
-        """No row of the item is left but the tombstone; how many went. An item that is alive (again) is left alone.
+        """No row of the item is left but tombstone and receipt; how many went. One that is alive again is left alone.
 
         Its last line of `changes` (erased: the id and when, as in the tombstone) stays until it is pruned, so that
         whoever follows the changes hears of it. Raises NotFound.
@@ -55,6 +81,7 @@ class Erasing(Store):
             if item.deleted_at is None:
                 return 0
             gone = strip(w, item_id)
+            _count(w, item_id, {"rows": gone})
             nothing = {name: None for name in ITEM_NAMES if name not in _KEPT}
             blank = nothing | _BLANK | {"created_at": item.deleted_at, "updated_at": item.deleted_at}
             w.db.execute(items.update().where(items.c.id == item_id).values(blank))
@@ -69,10 +96,64 @@ class Erasing(Store):
             ids = r.db.execute(told.order_by(items.c.deleted_at).limit(limit)).scalars().all()
             return list(r.items(ids, buried=True).values())
 
+    def tombstone(self, item_id: str) -> Item:
+        """What is left of an erased item: id, owner, gen. Raises NotFound."""
+        with self.reading() as r:
+            return r.all_of([item_id], buried=True)[item_id]
+
+    def is_erased(self, item_id: str) -> bool:
+        """Whether it was there and is buried; one that never was, or is alive again, is not."""
+        with self.reading() as r:
+            found = r.items([item_id], buried=True).get(item_id)
+            return found is not None and found.deleted_at is not None
+
+    def receipt(self, item_id: str) -> Receipt:
+        """What went with an erased item. Raises NotFound where none of this id was ever erased."""
+        with self.reading() as r:
+            row = r.db.execute(sa.select(*_RECEIPT).where(receipts.c.item_id == item_id)).one_or_none()
+            if row is None:
+                raise NotFound(f"no receipt of an item {item_id}: nothing of this id was erased")
+            return Receipt(*row)
+
+    def open_receipts(self, limit: int = 1000) -> list[Receipt]:
+        """Those that nobody has completed yet, oldest first."""
+        with self.reading() as r:
+            told = sa.select(*_RECEIPT).where(receipts.c.at.is_(None)).order_by(receipts.c.buried_at).limit(limit)
+            return [Receipt(*row) for row in r.db.execute(told)]
+
+    def purged(self, item_ids: Sequence[str], marks: Mapping[str, int], versions: int) -> None:
+        """The archive's newest versions are clean of these items from the marks on; so many older ones are not."""
+        with self.writing() as w:
+            for some in chunks(item_ids):
+                open_ = receipts.update().where(receipts.c.item_id.in_(some), receipts.c.at.is_(None))
+                most = sa.case((receipts.c.versions > versions, receipts.c.versions), else_=versions)
+                w.db.execute(open_.values(marks=dict(marks), versions=most, purged_at=w.at))
+
+    def settle(self, item_ids: Sequence[str]) -> None:
+        """Nothing of these items is left in any store: their receipts are complete."""
+        with self.writing() as w:
+            for some in chunks(item_ids):
+                w.db.execute(receipts.update().where(receipts.c.item_id.in_(some)).values(at=w.at))
+
+    def scrub(self) -> bool:
+        """What was deleted leaves the catalog's files; False where a reader keeps it there: ask again later.
+
+        SQLite zeroes what it deletes; older pages in its log go here. Of a server's files its administrator decides.
+        """
+        if self._url.get_backend_name() != "sqlite":
+            return True
+        with dialect.translated(self._url):
+            return dialect.truncate_log(self._reader)
+
     def copies_of(self, item_id: str) -> list[Item]:
         """Its duplicates, oldest first: when it is buried, the first of them takes its place."""
         with self.reading() as r:
             return list(r.items(duplicates_of(r, item_id)).values())
+
+
+def _count(w: Writing, item_id: str, numbers: Mapping[str, int], also: Mapping[str, None] | None = None) -> None:
+    most = {name: sa.case((receipts.c[name] > n, receipts.c[name]), else_=n) for name, n in numbers.items()}
+    w.db.execute(receipts.update().where(receipts.c.item_id == item_id).values({**most, **(also or {})}))
 
 
 def strip(w: Writing, item_id: str) -> int:

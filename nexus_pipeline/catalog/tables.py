@@ -98,6 +98,7 @@ items = sa.Table(
     sa.Column("updated_at", Instant, nullable=False),
     sa.Column("deleted_at", Instant),
     sa.Column("requested_at", Instant, nullable=False),  # when a run was last asked for; 1970: nobody waits for one
+    sa.Column("lane", sa.Text),  # the last run's, or of the one that was asked for
     sqlite_autoincrement=True,
 )
 
@@ -221,6 +222,22 @@ edits = sa.Table(
     sa.Index("edits_by_item", "item_id", "start_s"),
 )
 
+receipts = sa.Table(  # numbers and instants only: nothing that was in the item
+    "receipts",
+    metadata,
+    _item_id(),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("blobs", sa.Integer, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("passages", sa.Integer, nullable=False),
+    sa.Column("versions", sa.Integer, nullable=False),
+    sa.Column("marks", sa.JSON(none_as_null=True)),  # from which version on each table of the archive is clean
+    sa.Column("buried_at", Instant, nullable=False),
+    sa.Column("purged_at", Instant),
+    sa.Column("at", Instant),
+    sqlite_with_rowid=False,
+)
+
 FILTERS = ("state", "source", "platform", "kind", "language", "category", "sentiment")
 """Columns that a listing is filtered by, each with an index in the order of `created_at`."""
 
@@ -245,9 +262,13 @@ _index("items_requested", _i.state, _i.requested_at, _i.id, where=_ALIVE)
 _index("items_buried", _i.deleted_at, where="deleted_at IS NOT NULL AND origin <> ''")
 _index("item_steps_due", item_steps.c.next_attempt_at, item_steps.c.item_id, where="state = 'failed'")
 _index("item_steps_blocked", item_steps.c.ended_at, item_steps.c.item_id, where="state = 'blocked'")
+_s = item_steps.c
+_index("item_steps_open", _s.step, _s.state, _s.error_code, _s.item_id, where="state NOT IN ('done', 'skipped')")
+_index("item_steps_last", _s.ended_at, _s.state, _s.item_id, where="step = 'embedding'")
 _index("item_tags_by_tag", item_tags.c.tag, item_tags.c.owner, item_tags.c.created_at, item_tags.c.item_id)
 _index("leases_by_run", leases.c.run_id, leases.c.item_id)
 _index("leases_by_beat", leases.c.beat_at)
 _index("asks_by_item", asks.c.item_id, asks.c.ask)
 _index("relations_by_other", relations.c.other_id)
 _index("changes_by_item", changes.c.item_id, changes.c.id)
+_index("receipts_open", receipts.c.buried_at, where="at IS NULL")

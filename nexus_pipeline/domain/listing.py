@@ -1,5 +1,6 @@
 """What the catalog answers besides items: pages, changes, asks, leases."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +21,10 @@ class ItemQuery:
     language: str | None = None
     category: str | None = None
     sentiment: str | None = None
+    exhausted: bool | None = None
+    """Whether a step has failed for a reason that might have passed, and is tried no more by itself."""
+    ids: tuple[str, ...] = ()
+    """Whole ids, or what they begin with: any of them."""
     q: str | None = None
     sort: str = "created_at"
     limit: int = 50
@@ -36,7 +41,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of `changes`: what event streams send. `kind` is `step` or `item` (state new, changed, erased)."""
+    """One line of `changes`: what event streams send.
+
+    `kind` is `step`, `item` (state new, changed, erased) or `segments` (`phase`: the number of a window now heard).
+    """
 
     id: int
     item_id: str
@@ -46,6 +54,8 @@ class Change:
     phase: str | None
     progress: float
     at: datetime
+    owner: str
+    """The item's; its tombstone keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +77,59 @@ class Lease:
     run_id: str
     gen: int
     beat_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StepCount:
+    """How many items are in this state of this step; `error_code` where it failed."""
+
+    step: str
+    state: str
+    error_code: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCount:
+    """Items of a lane that a run holds, and that wait for one."""
+
+    lane: str
+    running: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an owner's items stand. `open` leaves out what is done or skipped; `bytes` is as fetched."""
+
+    items: Mapping[str, int]
+    open: tuple[StepCount, ...]
+    lanes: tuple[LaneCount, ...]
+    bytes: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """What became searchable since an instant."""
+
+    items: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What went with an erased item: numbers only. `at` is None until nothing of it is left in any store."""
+
+    item_id: str
+    owner: str
+    blobs: int
+    rows: int
+    passages: int
+    versions: int
+    """Older versions of the archive's tables that may have held its passages."""
+    marks: Mapping[str, int] | None
+    """From which version on each table of the archive is clean; None until that was seen to."""
+    buried_at: datetime
+    purged_at: datetime | None
+    at: datetime | None
