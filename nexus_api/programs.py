@@ -22,6 +22,7 @@ from nexus_pipeline.settings import Settings
 LOOPBACK = "127.0.0.1"
 _WAITING_SENSORS = 32  # threads of the code server: each sensor holds one while it waits inside its evaluation
 _MIGRATE_S = 600.0
+_API_GRACE_S = 3
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
 
 
@@ -73,7 +74,8 @@ def programs(home: DagsterHome, code_port: int, dagster_port: int, host: str, po
     site = ("uvicorn", "nexus_api.app:create_app", "--factory", "--host", host, "--port", str(port))
     api = Program(
         "api",
-        (python, "-m", *site, "--log-level", "warning"),
+        # event streams end by themselves; a client that does not take its answer is cut off
+        (python, "-m", *site, "--log-level", "warning", "--timeout-graceful-shutdown", str(_API_GRACE_S)),
         ready=lambda: _answers(f"http://{_bracketed(host)}:{port}/health/live"),
     )
     return (code, *workers, webserver, daemon, api)

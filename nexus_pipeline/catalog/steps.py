@@ -58,9 +58,19 @@ class Steps(Store):
             )
             w.move([(now, [runs])])
 
-    def advance(self, item: Item, step: str, run_id: str, progress: float, phase: str | None = None) -> None:
+    def advance(
+        self,
+        item: Item,
+        step: str,
+        run_id: str,
+        progress: float,
+        phase: str | None = None,
+        *,
+        heard: int | None = None,
+    ) -> None:
         """How far it is, 0 to 1; None leaves the phase as it is. A change is logged every 5 % and every new phase.
 
+        `heard`: the number of a window whose segments can be read now; a line of kind `segments` says so.
         Raises StoreError where the step does not run.
         """
         done = min(max(progress, 0.0), 1.0) if math.isfinite(progress) else 0.0
@@ -73,6 +83,9 @@ class Steps(Store):
             w.db.execute(_ADVANCE, {"id": item.id, "name": step, "progress": done, "phase": phase})
             if phase != before.phase or int(done * TOLD_EVERY) != int(before.progress * TOLD_EVERY):
                 w.line(item.id, State.RUNNING, StepStatus(step, State.RUNNING, phase=phase, progress=done))
+            if heard is not None:
+                window = StepStatus(step, State.RUNNING, phase=str(heard), progress=done)
+                w.line(item.id, State.RUNNING, window, kind="segments")
 
     def land(self, item: Item, status: StepStatus, facts: Mapping[str, Any] | None = None) -> Item:
         """The commit point: the step's new state and facts that belong on the item; the item as it is now.

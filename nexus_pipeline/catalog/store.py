@@ -87,11 +87,11 @@ class Writing(Reading):
     at: datetime
     lines: list[dict[str, Any]] = field(default_factory=list)
 
-    def line(self, item_id: str, state: str, step: StepStatus | None = None) -> None:
+    def line(self, item_id: str, state: str, step: StepStatus | None = None, *, kind: str | None = None) -> None:
         """A line of `changes`, of a step or of the item itself; inserted when the transaction ends."""
         self.lines.append({
             "item_id": item_id,
-            "kind": "item" if step is None else "step",
+            "kind": kind or ("item" if step is None else "step"),
             "step": None if step is None else step.step,
             "state": str(state),
             "phase": None if step is None else step.phase,

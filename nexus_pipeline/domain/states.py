@@ -93,6 +93,20 @@ def may_become(old: State, new: State) -> bool:
     return old == new or new in TRANSITIONS[old]
 
 
+def rests(steps: Iterable[StepStatus], by: datetime) -> bool:
+    """Whether nothing of an item runs, waits for its run, is blocked (looked at again every minute) or due until then.
+
+    Steps behind a failed or cancelled one do not run before that one does.
+    """
+    steps = tuple(steps)
+    states = {s.state for s in steps}
+    if states & {State.RUNNING, State.BLOCKED}:
+        return False
+    if any(s.state is State.FAILED and s.next_attempt_at is not None and s.next_attempt_at <= by for s in steps):
+        return False
+    return bool(states & {State.FAILED, State.CANCELLED}) or State.WAITING not in states
+
+
 def item_state(steps: Iterable[StepStatus], *, duplicate: bool = False) -> ItemState:
     """The item's state by the contract: running, cancelled, failed (and nothing due), blocked, done, waiting."""
     steps = tuple(steps)

@@ -24,6 +24,44 @@ def test_lines_follow_a_cursor_of_all_or_of_one_item(catalog, add):
     assert abs(first.at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+def test_lines_are_their_items_owners_also_when_it_is_erased(catalog, add):
+    hers, his = add(owner="ann"), add(owner="bob")
+    catalog.edit(hers.id, title="x")
+    catalog.bury(hers.id)
+    catalog.forget(hers.id)
+    assert [(c.item_id, c.state, c.owner) for c in catalog.changes(0, owner="ann")] == [(hers.id, "erased", "ann")]
+    assert [c.item_id for c in catalog.changes(0, owner="bob")] == [his.id]
+    assert catalog.changes(0, item_id=his.id, owner="ann") == []
+    assert [c.state for c in catalog.changes(0, until=2)] == ["new"]
+
+
+def test_a_window_that_was_heard_is_a_line_of_its_own(catalog, add, run):
+    item = run.take(add())
+    catalog.begin(item, "transcript", run.id, run.id)
+    start = catalog.changes_span()[1]
+    catalog.advance(item, "transcript", run.id, 0.01, heard=0)
+    catalog.advance(item, "transcript", run.id, 0.05, heard=3)
+    catalog.advance(item, "transcript", run.id, 0.06)
+    lines = [(c.kind, c.step, c.phase, c.progress) for c in catalog.changes(start)]
+    assert lines == [
+        ("segments", "transcript", "0", 0.01),
+        ("step", "transcript", None, 0.05),
+        ("segments", "transcript", "3", 0.05),
+    ]
+    assert catalog.get(item.id).step("transcript").phase is None
+
+
+def test_the_span_of_lines_is_known_also_when_all_were_pruned(catalog, add, age):
+    assert catalog.changes_span() == (0, 0)
+    add(), add()
+    assert catalog.changes_span() == (0, 2)
+    age("changes", "at", 100)
+    catalog.prune_changes(datetime.now(UTC) - timedelta(seconds=50))
+    assert catalog.changes_span() == (2, 2)
+    add()
+    assert catalog.changes_span() == (2, 3)
+
+
 def test_pruned_ids_never_come_again_and_it_is_told_how_far_was_pruned(catalog, add, age):
     add(), add()
     before = catalog.changes(0)
@@ -75,7 +113,7 @@ def _apply(catalog, items, operation):
         case "requested":
             catalog.requested([item.id])
         case "link":
-            catalog.link(item, items[1 - which].id, "duplicate")
+            catalog.link(item, items[1 - which].id)
         case "fingerprinted":
             catalog.fingerprinted(item, "d", [1, 2])
 
