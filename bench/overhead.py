@@ -23,7 +23,7 @@ from dagster._core.launcher import LaunchRunContext
 from bench.said import MODELS, ROOT, SPEECH, files
 from bench.told import tell
 from nexus_api.dagster_home import DagsterHome
-from nexus_pipeline.domain.items import NewItem
+from nexus_pipeline.domain.items import Kind, NewItem
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.wiring import Parts
 
@@ -70,7 +70,8 @@ class Chain:
         key = f"{tag}-{path.name}"
         self.parts.inbox.put_file(key, path)
         origin = f"inbox:{key}@{self.parts.inbox.info(key).version}"
-        return NewItem(tag, origin, "inbox", path.stem, filename=path.name, inbox_key=key)
+        kind = Kind.TEXT if path.suffix == ".srt" else None
+        return NewItem(tag, origin, "inbox", path.stem, filename=path.name, inbox_key=key, kind=kind)
 
     def _launch(self, ids: list[str]) -> str:
         span = {"dagster/asset_partition_range_start": ids[0], "dagster/asset_partition_range_end": ids[-1]}
@@ -85,13 +86,13 @@ class Chain:
         self.instance.run_launcher.launch_run(LaunchRunContext(run, None))
         return run.run_id
 
-    def go(self, paths: list[Path], tag: str) -> dict[str, float]:
+    def go(self, paths: list[Path], tag: str, *, patience_s: float | None = None) -> dict[str, float]:
         items = self.parts.catalog.add([self._new(path, tag) for path in paths])
         ids = [item.id for item in items]
         self.instance.add_dynamic_partitions("items", ids)
         began, before = time.monotonic(), self.cpu()
         runs = [self._launch(ids[n : n + BATCH]) for n in range(0, len(ids), BATCH)]
-        until = time.monotonic() + 60 + 10 * len(paths)
+        until = time.monotonic() + (patience_s or 60 + 10 * len(paths))
         while time.monotonic() < until:
             states = [self.instance.get_run_by_id(r).status for r in runs]
             if all(s in {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE} for s in states):

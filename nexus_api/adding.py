@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nexus_pipeline import upkeep
 from nexus_pipeline.domain.errors import NotFound
 from nexus_pipeline.domain.items import Item, Kind
 from nexus_pipeline.domain.states import ItemState, State
@@ -30,6 +31,10 @@ class Offered:
 
     path: Path
     sidecar: Path | None = None
+    digests: tuple[str, str | None] | None = None
+    """SHA-256 of the two, where they are known already."""
+    move: bool = False
+    """The file is ours to take away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ def add_file(parts: Parts, file: Offered, wishes: Said) -> Added:
     Raises StoreError (StoreFull where no space is left), NotFound when the file goes away or may not be read.
     """
     try:
-        new = intake.uploaded(file.path, wishes, sidecar=file.sidecar)
+        new = intake.uploaded(file.path, wishes, sidecar=file.sidecar, digests=file.digests)
     except OSError as error:
         raise NotFound(f"{_name(file.path)} cannot be read: {error.strerror}") from error
     if _is_transcript(file.path):
@@ -114,21 +119,24 @@ def add_file(parts: Parts, file: Offered, wishes: Said) -> Added:
     there = parts.catalog.find([new.id]).get(new.id)
     if there is not None and not _lost(parts, there):
         return Added(there, new=False)
+    upkeep.make_way(parts, [new.id])
     item = parts.catalog.add([new])[0]
     # where the item says that they are: under another name it may have been added before
     put = replace(new, inbox_key=item.inbox_key, sidecar_key=item.sidecar_key)
-    intake.put_upload(parts.inbox, put, wishes, file.path, sidecar=file.sidecar)
+    intake.put_upload(parts.inbox, put, wishes, file.path, sidecar=file.sidecar, move=file.move)
     if item.state is ItemState.FAILED:  # because its file was lost on the way: here it is
         item = parts.catalog.ask("retry", [item.id])[0]
     return Added(item, new=there is None)
 
 
 def add_url(parts: Parts, told: str, wishes: Said) -> Added:
-    """Ask for what is at an address. Raises BadAddress."""
+    """Ask for what is at an address, of a short link at the one to which it leads. Raises BadAddress."""
+    told = parts.followed(told)
     new = intake.requested(told, wishes)
     there = parts.catalog.find([new.id]).get(new.id)
     if there is not None and (there.step("raw").state is not State.WAITING or parts.inbox.exists(str(new.inbox_key))):
         return Added(there, new=False)
+    upkeep.make_way(parts, [new.id])
     item = parts.catalog.add([new])[0]
     intake.request_url(parts.inbox, told, wishes)
     return Added(item, new=there is None)

@@ -1,33 +1,45 @@
-"""The HTTP side: today an item's page and JSON, where the links in Dagster's UI lead, and health for machines."""
+"""The HTTP side: routes of a few lines over `Local`; no Dagster in this process."""
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
-from nexus_api.routes import health, media
-from nexus_pipeline.domain.errors import NexusError
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from nexus_api import links, problems
+from nexus_api.events import Events
+from nexus_api.guards import Guard
+from nexus_api.routes import adding, asks, events, files, health, media, overview, pages, receipts, results, searching
 from nexus_pipeline.settings import Settings
-from nexus_pipeline.wiring import Parts
+from nexus_pipeline.wiring import Parts, sweep_scratch
+
+PARTS = (adding, media, results, files, asks, searching, events, receipts, overview, health, pages)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """An app over these settings, or the environment's."""
-    app = FastAPI(title="Nexus", docs_url=None, redoc_url=None)
-    app.state.parts = Parts(settings or Settings())
-    app.add_exception_handler(NexusError, _problem)
-    app.include_router(health.router)
-    app.include_router(media.router)
+    found = settings or Settings()
+    app = FastAPI(
+        title="Nexus",
+        summary="An archive of audio and video in which one finds what was said.",
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=links.operation_id,
+        lifespan=_life,
+    )
+    app.state.parts = Parts(found)
+    app.state.events = Events(app.state.parts)
+    problems.add_to(app)
+    for part in PARTS:
+        app.include_router(part.router)
+    own = urlsplit(found.site).hostname
+    app.add_middleware(Guard, own=frozenset({own} if own else ()), uploads=adding.UPLOADS)
     return app
 
 
-def _problem(_request: Request, error: Exception) -> JSONResponse:
-    """RFC 9457, with our code."""
-    assert isinstance(error, NexusError)  # noqa: S101  # registered for this type only
-    told = {
-        "type": "about:blank",
-        "title": type(error).__name__,
-        "status": error.http_status,
-        "detail": str(error),
-        "code": error.code,
-        "retryable": error.retryable,
-    }
-    return JSONResponse(told, error.http_status, media_type="application/problem+json")
+@asynccontextmanager
+async def _life(app: FastAPI) -> AsyncIterator[None]:
+    await run_in_threadpool(sweep_scratch, app.state.parts.settings)
+    async with app.state.events.running():
+        yield

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
+from nexus_api.local import Local
 from nexus_pipeline.wiring import Parts
 
 
@@ -12,4 +13,13 @@ def _parts(request: Request) -> Parts:
     return parts
 
 
+def _nexus(request: Request) -> Local:
+    """For the owner who asks: where nobody signs in there is one."""
+    parts: Parts = request.app.state.parts
+    return Local(parts.settings, parts=parts)
+
+
 PartsDep = Annotated[Parts, Depends(_parts)]
+NexusDep = Annotated[Local, Depends(_nexus)]
+"""Nexus as the owner may see it: the one place where owners are enforced."""
+ItemIdPath = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9]+$", description="An item's id.")]

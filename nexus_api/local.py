@@ -6,21 +6,22 @@ Answers are the contract's JSON (shown.py), so that a client of a server can sta
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from nexus_api import shown
 from nexus_api.shown import Json
-from nexus_pipeline.domain.errors import ModelMissing, NotFound
+from nexus_pipeline.domain import waveform
+from nexus_pipeline.domain.errors import BadInput, ModelMissing, NotFound
 from nexus_pipeline.domain.items import LOCAL, Item
 from nexus_pipeline.domain.listing import ItemQuery
 from nexus_pipeline.domain.search import Query
-from nexus_pipeline.domain.states import ItemState
+from nexus_pipeline.domain.states import ItemState, State
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.wiring import Parts, write_transcript
 
 if TYPE_CHECKING:
-    from nexus_api.adding import Added, Offered, Said
+    from nexus_api.adding import Offered, Said
     from nexus_pipeline.ports import Vectors
 
 PREFIX = 4
@@ -34,10 +35,25 @@ Form = Literal["json", "txt", "srt", "vtt", "md"]
 class Local:
     """Nexus on this machine, for the owner `local`. Raises what the stores raise (domain/errors.py)."""
 
-    def __init__(self, settings: Settings, *, warn: Callable[[str], None] = lambda _text: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        parts: Parts | None = None,
+        owner: str = LOCAL,
+        warn: Callable[[str], None] = lambda _text: None,
+    ) -> None:
         """Opens nothing yet. `warn` is told what a person should know beside the answer."""
-        self.parts = Parts(settings)
+        self.parts = parts or Parts(settings)
+        self.owner = owner
         self._warn = warn
+
+    def item(self, item_id: str) -> Item:
+        """One of the owner's items. Raises NotFound, for somebody else's as for none."""
+        item = self.parts.catalog.get(item_id)
+        if item.owner != self.owner:
+            raise NotFound(f"no item {item_id}: see `nexus ls` for those that are there")
+        return item
 
     # ---------------------------------------------------------------- items
 
@@ -48,7 +64,7 @@ class Local:
         """
         if len(told) < PREFIX:
             raise NotFound(f"{told!r} is too short for an id: write at least {PREFIX} characters of it")
-        found = self.parts.catalog.ids(told.lower(), owner=LOCAL)
+        found = self.parts.catalog.ids(told.lower(), owner=self.owner)
         if not found:
             raise NotFound(f"there is no item {told}: `nexus ls` lists what there is")
         if len(found) > 1 and told.lower() not in found:
@@ -57,57 +73,104 @@ class Local:
 
     def get(self, item_id: str) -> Json:
         """One item."""
-        return shown.item(self.parts.catalog.get(item_id))
+        return shown.item(self.item(item_id))
 
     def find(self, item_ids: Sequence[str]) -> list[Json]:
         """Those of these that are (still) there."""
-        return [shown.item(item) for item in self.parts.catalog.find(item_ids).values()]
+        return [shown.item(item) for item in self.parts.catalog.find(item_ids).values() if item.owner == self.owner]
 
     def page(self, *, limit: int, cursor: str | None = None, **filters: Any) -> Json:
         """Items, newest first. `filters`: those of domain.listing.ItemQuery."""
         return shown.listing(
-            self.parts.catalog.page(ItemQuery(owner=LOCAL, limit=limit, cursor=cursor, **filters)),
+            self.parts.catalog.page(ItemQuery(owner=self.owner, limit=limit, cursor=cursor, **filters)),
         )
 
-    def transcript(self, item_id: str, form: Form) -> str:
+    def patch(self, item_id: str, **fields: Any) -> Json:
+        """A person's title or tags; what stands in the archive follows."""
+        self.item(item_id)
+        item = self.parts.catalog.edit(item_id, **fields)
+        if item.step("embedding").state is State.DONE:  # its version key has the title and the tags in it
+            item = self.parts.catalog.ask("retry", [item_id])[0]
+        return shown.item(item)
+
+    def transcript(self, item_id: str, form: Form, language: str | None = None) -> str:
         """In one of the contract's forms; while it is being heard, what has been heard so far. Raises NotFound."""
         from nexus_pipeline.results import transcript_of
 
-        item = self.parts.catalog.get(item_id)
+        item = self.item(item_id)
         found = transcript_of(item, self.parts)
         if found is None:
-            raise NotFound(f"item {item_id} has no transcript: {_why_none(item)}")
+            raise NotFound(f"item {item_id} has no transcript: {_why_none(item, 'transcript')}")
+        if language is not None and language != found.language:
+            raise NotFound(f"item {item_id} has no transcript in {language}: it is spoken in {found.language}")
         if form == "json":
             return json.dumps(shown.transcript(item_id, found), ensure_ascii=False, indent=2) + "\n"
         return write_transcript(found, form, item.title)
 
+    def enrichment(self, item_id: str) -> Json:
+        """What a model inferred. Raises NotFound."""
+        from nexus_pipeline.results import enrichment_of
+
+        item = self.item(item_id)
+        found = enrichment_of(item, self.parts)
+        if found is None:
+            raise NotFound(f"item {item_id} has no enrichment: {_why_none(item, 'enrichment')}")
+        return asdict(found)
+
+    def similar(self, item_id: str, limit: int) -> Json:
+        """Items that share sound with it: copies, excerpts, then shared stretches."""
+        item = self.item(item_id)
+        related = self.parts.catalog.related(item.id, limit)
+        others = self.parts.catalog.find([one.other_id for one in related])
+        return {
+            "items": [shown.similar(one, others[one.other_id]) for one in related if one.other_id in others],
+            "next_cursor": None,
+        }
+
+    def waveform(self, item_id: str, points: int) -> Json:
+        """Peaks for drawing, evenly over the item. Raises NotFound."""
+        from nexus_pipeline.results import peaks_of
+
+        item = self.item(item_id)
+        found = peaks_of(item, self.parts)
+        if found is None:
+            raise NotFound(f"item {item_id} has no waveform: {_why_none(item, 'fingerprint')}")
+        duration_s = round(item.duration_s or 0.0, 3)
+        return {"item_id": item_id, "duration_s": duration_s, "peaks": waveform.drawn(found, points)}
+
     # ---------------------------------------------------------------- adding
 
-    def add_file(self, file: "Offered", wishes: "Said") -> "Added":
-        """Into the inbox, unless it is there already."""
+    def add_file(self, file: "Offered", wishes: "Said") -> tuple[Json, bool]:
+        """Into the inbox, unless it is there already; the item, and whether it is new."""
         from nexus_api.adding import add_file
 
-        return add_file(self.parts, file, wishes)
+        added = add_file(self.parts, file, wishes)
+        return shown.item(added.item), added.new
 
-    def add_url(self, url: str, wishes: "Said") -> "Added":
-        """Ask for it, unless it is there already."""
+    def add_url(self, url: str, wishes: "Said") -> tuple[Json, bool]:
+        """Ask for it, unless it is there already; the item, and whether it is new."""
         from nexus_api.adding import add_url
 
-        return add_url(self.parts, url, wishes)
+        added = add_url(self.parts, url, wishes)
+        return shown.item(added.item), added.new
 
     # ---------------------------------------------------------------- searching
 
-    def search(self, words: str, *, mode: str, limit: int, filters: Mapping[str, Any]) -> Json:
+    def search(
+        self, words: str, *, mode: str, limit: int, filters: Mapping[str, Any], offset: int = 0, site: str | None = None
+    ) -> Json:
         """The contract's search body. Raises BadInput for a filter that is none, ModelMissing for meaning alone."""
         began = time.perf_counter()
+        if "owner" in filters:
+            raise BadInput("the owner is whoever searches: it is no filter")
         vector = None
         if mode != "words":
             mode, vector = self._vector(words, mode)
-        query = Query(words, mode, {**filters, "owner": LOCAL}, limit)
+        query = Query(words, mode, {**filters, "owner": self.owner}, limit, offset)
         found = self.parts.archive.search(query, vector)
         items = self.parts.catalog.find(list(dict.fromkeys(hit.item_id for hit in found.hits)))
         took_ms = (time.perf_counter() - began) * 1000
-        return shown.found(found, items, self.parts.settings.site, took_ms)
+        return shown.found(found, items, self.parts.settings.site if site is None else site, took_ms)
 
     def _vector(self, words: str, mode: str) -> "tuple[str, Vectors | None]":
         """The query's vector; without the model, words alone still find something."""
@@ -122,31 +185,66 @@ class Local:
     # ---------------------------------------------------------------- asks
 
     def ask(self, ask: str, item_ids: Sequence[str], from_step: str | None = None) -> list[Json]:
-        """Retry, rerun, cancel: the items as they are now; what runs carries it out."""
+        """Retry, rerun, cancel: the items as they are now; what runs carries it out. Raises NotFound."""
+        for item_id in item_ids:
+            self.item(item_id)
         return [shown.item(item) for item in self.parts.catalog.ask(ask, item_ids, from_step=from_step)]
 
-    def retry_all(self) -> list[Json]:
-        """Ask for every failed item again."""
-        failed = list(self._ids(ItemState.FAILED))
-        asked: list[Json] = []
-        while some := list(islice(failed, len(asked), len(asked) + TOGETHER)):
-            asked += self.ask("retry", some)
-        return asked
+    def ask_all(self, ask: str, from_step: str | None = None, **filters: Any) -> Iterator[list[Json]]:
+        """The same for every item that the filters of a listing name, 200 in a transaction; those items.
 
-    def _ids(self, state: ItemState) -> Iterator[str]:
+        What is asked for may leave the listing, so where the next ones begin is read before.
+        """
         cursor: str | None = None
         while True:
-            page = self.parts.catalog.page(ItemQuery(owner=LOCAL, states=(state,), limit=TOGETHER, cursor=cursor))
-            yield from (item.id for item in page.items)
+            query = ItemQuery(owner=self.owner, limit=TOGETHER, cursor=cursor, **filters)
+            page = self.parts.catalog.page(query)
+            there = [item.id for item in self.parts.catalog.find([item.id for item in page.items]).values()]
+            if there:
+                yield [shown.item(item) for item in self.parts.catalog.ask(ask, there, from_step=from_step)]
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    def retry_all(self) -> list[Json]:
+        """Ask for every failed item again."""
+        return [item for some in self.ask_all("retry", states=(ItemState.FAILED,)) for item in some]
 
     def erase(self, item_id: str) -> Json:
         """Everything of the item goes; what went."""
         from nexus_pipeline import upkeep
 
+        self.item(item_id)
         return dict(upkeep.erase(self.parts, item_id))
+
+    def bury(self, item_id: str) -> None:
+        """Gone from every answer from now on. Raises NotFound."""
+        from nexus_pipeline import upkeep
+
+        self.item(item_id)
+        upkeep.bury(self.parts, item_id)
+
+    def finish_erasing(self) -> None:
+        """Erase what is buried and not gone yet."""
+        from nexus_pipeline import upkeep
+
+        upkeep.finish_erasing(self.parts)
+
+    def receipt(self, item_id: str) -> Json:
+        """What went with an erased item. Raises NotFound where none of the owner's was erased under this id."""
+        told = self.parts.catalog.receipt(item_id)
+        if told.owner != self.owner:
+            raise NotFound(f"no receipt of an item {item_id}: nothing of this id was erased")
+        return shown.receipt(told)
+
+    def all_there(self, item_ids: Sequence[str]) -> None:
+        """Raises NotFound, naming those that are not there."""
+        for at in range(0, len(item_ids), TOGETHER):
+            some = item_ids[at : at + TOGETHER]
+            there = {item.id for item in self.parts.catalog.find(some).values() if item.owner == self.owner}
+            missing = [item_id for item_id in some if item_id not in there]
+            if missing:
+                raise NotFound(f"no item {', '.join(missing[:10])}: see `nexus ls` for those that are there")
 
     # ---------------------------------------------------------------- upkeep
 
@@ -173,8 +271,8 @@ class Local:
         return sum(self.parts.catalog.counts().values())
 
 
-def _why_none(item: Item) -> str:
-    step = item.step("transcript")
+def _why_none(item: Item, name: str) -> str:
+    step = item.step(name)
     if step.error_message:
         return step.error_message
     return f"the step is {step.state}" + (f" ({step.reason})" if step.reason else "")

@@ -32,14 +32,14 @@ def choice(told: str) -> tuple[str, str]:
     """`STEP=ENGINE[:MODEL]` to step and engine. Raises BadInput, saying what can be chosen."""
     step, mark, spec = told.partition("=")
     if not mark or step not in OPTIONAL:
-        raise BadInput(f"--engine wants STEP=ENGINE:MODEL with one of the steps {', '.join(sorted(OPTIONAL))}")
+        raise BadInput(f"an engine is chosen as STEP=ENGINE:MODEL for one of the steps {', '.join(sorted(OPTIONAL))}")
     if spec == NONE:
         return step, spec
     try:
         chosen = EngineSpec.parse(spec)
         load(CATALOGUES[step], chosen.engine)
     except EngineFailed as error:
-        raise BadInput(f"--engine {step}: {error}") from error
+        raise BadInput(f"the engine of {step}: {error}") from error
     return step, str(chosen)
 
 

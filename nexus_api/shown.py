@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nexus_pipeline.domain.chain import STEPS
+from nexus_pipeline.domain.fingerprints import Related
 from nexus_pipeline.domain.items import Item
-from nexus_pipeline.domain.listing import Page
+from nexus_pipeline.domain.listing import Page, Receipt
 from nexus_pipeline.domain.search import Found, Hit
 from nexus_pipeline.domain.states import StepStatus
 from nexus_pipeline.domain.timeline import Segment, Transcript
@@ -151,6 +152,27 @@ def _segment(told: Segment) -> Json:
         "speaker": told.speaker,
         "text": told.text,
         "words": [asdict(word) for word in told.words],
+    }
+
+
+def similar(told: Related, of: Item) -> Json:
+    """An item that shares sound with another one, seen from that one."""
+    return {
+        "item_id": told.other_id,
+        "title": of.title,
+        "relation": told.relation,
+        "excerpt_id": told.excerpt_id,
+        "seconds": round(told.seconds, 3),
+        "stretches": [{name: round(at, 3) for name, at in asdict(one).items()} for one in told.stretches],
+    }
+
+
+def receipt(told: Receipt) -> Json:
+    """The contract's receipt."""
+    return {
+        "item_id": told.item_id,
+        "erased": {"blobs": told.blobs, "rows": told.rows, "passages": told.passages, "versions": told.versions},
+        "at": instant(told.at),
     }
 
 

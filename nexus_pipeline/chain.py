@@ -14,7 +14,7 @@ import dagster as dg
 from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.states import Skipped, State
 from nexus_pipeline.flow import Flow
-from nexus_pipeline.lanes import ending_softly, leaves_lane, shutting_down
+from nexus_pipeline.lanes import ending_softly, lane_of, leaves_lane, shutting_down
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.steps.step import Landed, Step
 from nexus_pipeline.turns import SHUTDOWN, Run
@@ -74,14 +74,16 @@ def build_chain(batch: int, steps: Sequence[Step] = CHAIN) -> dg.AssetsDefinitio
     ) -> Iterator[dg.AssetCheckResult]:
         ids = config.items or list(context.partition_keys)
         chosen = frozenset(key.to_user_string() for key in context.selected_asset_keys)
-        run = Run(context.run.run_id, _root(context), chosen, force=config.force or asked_by_person(context.run.tags))
+        tags = dict(context.run.tags)
+        force = config.force or asked_by_person(tags)
+        run = Run(context.run.run_id, _root(context), chosen, force=force, lane=lane_of(tags).value)
         flow = Flow(
             steps,
             parts.chosen_for_run(config.engines),
             run,
             widths(parts.settings),
             stopped=_Terminated(context),
-            leaves=partial(leaves_lane, dict(context.run.tags)),
+            leaves=partial(leaves_lane, tags),
         )
         tally, by_name = Tally(), {step.name: step for step in steps}
         with ending_softly():

@@ -59,7 +59,7 @@ class Flow:
 
     def land(self, item_ids: Sequence[str]) -> Iterator[Landed]:
         """Everything that lands, as it lands. An item that another run holds lands once, with `LeaseLost`."""
-        mine = self.parts.catalog.lease(item_ids, self.run.id)
+        mine = self.parts.catalog.lease(item_ids, self.run.id, lane=self.run.lane)
         waiting = deque(mine[i] for i in item_ids if i in mine)
         self.turns = Turns(self.parts, self.run, self.landed.put)
         pools = {s.name: ThreadPoolExecutor(self.widths[s.name], thread_name_prefix=s.name) for s in self.chain}
@@ -145,7 +145,11 @@ class Flow:
         self.active.pop(item.id, None)
         self.ahead.discard(item.id)
         self.turns.forget(item.id)
-        self.parts.catalog.release(self.run.id, [item.id])
+        try:
+            self.parts.catalog.release(self.run.id, [item.id])
+        except errors.StoreError as error:
+            # Given back at the run's end, or dead after a minute: one item's full disk is not the end of the others.
+            log.warning("lease not given back item_id=%s code=%s", item.id, error.code)
 
     def _leave(self, item: Item, step: Step) -> None:
         """Ask for another run from this step on. Given back first: that run begins at once."""

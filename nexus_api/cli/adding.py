@@ -12,10 +12,12 @@ from nexus_api.cli.opening import json_option, opened
 from nexus_api.cli.printing import bar, clean, document, note
 
 if TYPE_CHECKING:
-    from nexus_api.adding import Added, Offered, Said
-    from nexus_api.local import Local
+    from nexus_api.adding import Offered, Said
+    from nexus_api.cli.opening import Nexus
     from nexus_api.shown import Json
-    from nexus_pipeline.domain.errors import NotFound
+    from nexus_pipeline.domain.errors import NexusError
+
+    Added = tuple[Json, bool]
 
 LOOK_S = 0.3
 """How often a waiting `add` looks."""
@@ -39,17 +41,17 @@ def add_command(what: Sequence[str], *, wait: bool, as_json: bool, **wishes: Any
     wanted = _wishes(**wishes)
     nexus = opened(makes=True)
     added, failed = _add_all(nexus, what, wanted)
-    ids = list(dict.fromkeys(one.item.id for one in added))
+    ids = list(dict.fromkeys(item["id"] for item, _ in added))
     if wait and ids:
         failed += _wait(nexus, ids)
     if as_json:
         document({"items": nexus.find(ids), "next_cursor": None})
     else:
         now = {item["id"]: item for item in nexus.find(ids)}
-        for one in added:
-            item = now.get(one.item.id)
+        for told, new in added:
+            item = now.get(told["id"])
             if item is not None:
-                there = "" if one.new else "already there, "
+                there = "" if new else "already there, "
                 click.echo(f"{item['id']}  {clean(item['title'])}  ({there}{item['state']})")
     if failed:
         raise Failed("\n".join(failed))
@@ -70,10 +72,10 @@ def _wishes(
     return Said(LOCAL, title, tuple(dict.fromkeys(tags)), language, chosen, Priority(priority))
 
 
-def _add_all(nexus: "Local", what: Sequence[str], wishes: "Said") -> tuple[list["Added"], list[str]]:
+def _add_all(nexus: "Nexus", what: Sequence[str], wishes: "Said") -> tuple[list["Added"], list[str]]:
     """What was added, and what is wrong with the rest: one that is missing does not stop the others."""
     from nexus_api.adding import files_at, is_url, offered
-    from nexus_pipeline.domain.errors import BadInput, NotFound
+    from nexus_pipeline.domain.errors import BadInput, NexusError, NotFound
 
     added: list[Added] = []
     failed: list[str] = []
@@ -90,27 +92,27 @@ def _add_all(nexus: "Local", what: Sequence[str], wishes: "Said") -> tuple[list[
         except (BadInput, NotFound) as error:
             failed.append(str(error))
     for one in _add_files(nexus, offered(paths), wishes):
-        if isinstance(one, NotFound):
+        if isinstance(one, NexusError):
             failed.append(str(one))
         else:
             added.append(one)
     return added, failed
 
 
-def _add_files(nexus: "Local", files: Sequence["Offered"], wishes: "Said") -> "Iterator[Added | NotFound]":
-    """Each as it has been added, or why it could not be: it went away, or may not be read."""
-    from nexus_pipeline.domain.errors import NotFound
+def _add_files(nexus: "Nexus", files: Sequence["Offered"], wishes: "Said") -> "Iterator[Added | NexusError]":
+    """Each as it has been added, or why it could not be: it went away, may not be read, or is too large."""
+    from nexus_pipeline.domain.errors import BadInput, NotFound
 
     with bar("adding", len(files)) as show:
         for done, file in enumerate(files):
             show(done, f"adding {clean(file.path.name)}")
             try:
                 yield nexus.add_file(file, wishes)
-            except NotFound as gone:
-                yield gone
+            except (BadInput, NotFound) as refused:
+                yield refused
 
 
-def _wait(nexus: "Local", ids: Sequence[str]) -> list[str]:
+def _wait(nexus: "Nexus", ids: Sequence[str]) -> list[str]:
     """Until all have ended or are gone; what went wrong with each that did not end well."""
     open_ids, ended, began = list(ids), [], time.monotonic()
     warned = False

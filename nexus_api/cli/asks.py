@@ -11,7 +11,7 @@ from nexus_api.cli.printing import clean, document, note
 from nexus_pipeline.domain.chain import STEPS
 
 if TYPE_CHECKING:
-    from nexus_api.local import Local
+    from nexus_api.cli.opening import Nexus
     from nexus_api.shown import Json
 
 ids_argument = click.argument("ids", nargs=-1, required=True, metavar="ID...")
@@ -70,7 +70,7 @@ def rm_command(ids: Sequence[str], *, yes: bool, as_json: bool) -> None:
         click.echo(f"{one['item_id']}  erased: " + ", ".join(f"{n} {what}" for what, n in one["erased"].items()))
 
 
-def _whole(nexus: "Local", ids: Sequence[str]) -> list[str]:
+def _whole(nexus: "Nexus", ids: Sequence[str]) -> list[str]:
     """Whole ids, each once: all must be there before anything is done."""
     return list(dict.fromkeys(nexus.id_of(told) for told in ids))
 

@@ -1,6 +1,7 @@
 """What every command begins with: the settings, and what it asks of Nexus."""
 
 import logging
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,21 +11,42 @@ from nexus_api.local import Local
 from nexus_pipeline.domain.errors import StoreFull
 from nexus_pipeline.settings import Settings
 
+if TYPE_CHECKING:
+    from nexus_api.client import Remote
+
+    Nexus = Local | Remote
+    """On this machine, or behind NEXUS_URL: both answer the same."""
+
 
 def settings() -> Settings:
-    """From the environment and `.env`. Refuses NEXUS_URL, which this version cannot follow."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")  # to stderr
-    found = Settings()
+    """From the environment and `.env`, for what only the machine of the stores can do: refuses NEXUS_URL."""
+    found = _read()
     if found.url:
         raise Failed(
-            "NEXUS_URL is set, and this version of `nexus` cannot be a client of a server yet: "
-            "unset it to work on the stores of this machine",
+            "NEXUS_URL is set, and this command works on the stores of this machine only: "
+            "unset it, or run the command where the server runs",
             WRONG_USE,
         )
     return found
 
 
-def opened(*, makes: bool = False) -> Local:
+def _read() -> Settings:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")  # to stderr
+    logging.getLogger("httpx").setLevel(logging.ERROR)
+    return Settings()
+
+
+def opened(*, makes: bool = False) -> "Nexus":
+    """The server that NEXUS_URL names, else the stores of this machine; `makes`: see `here`."""
+    found = _read()
+    if found.url:
+        from nexus_api.client import Remote
+
+        return Remote(found.url, found.key.get_secret_value() if found.key else None)
+    return here(makes=makes)
+
+
+def here(*, makes: bool = False) -> Local:
     """The stores of this machine. `makes`: this command may be the first one ever, and makes them."""
     found = settings()
     forgotten = "home" not in found.model_fields_set and not (found.catalog or found.root.exists())

@@ -3,7 +3,7 @@
 import click
 
 from nexus_api.cli import Failed
-from nexus_api.cli.opening import json_option, opened
+from nexus_api.cli.opening import here, json_option
 from nexus_api.cli.printing import bar, document, note
 
 
@@ -11,7 +11,7 @@ from nexus_api.cli.printing import bar, document, note
 @json_option
 def rebuild_command(*, as_json: bool) -> None:
     """Write the archive anew from what is kept; nothing is heard or computed again."""
-    nexus = opened()
+    nexus = here()
     with bar("rebuilding", nexus.count()) as show:
         counts = nexus.rebuild(lambda done: show(done, None))
     if as_json:
@@ -30,7 +30,7 @@ def rebuild_command(*, as_json: bool) -> None:
 @json_option
 def care_command(*, full: bool, as_json: bool) -> None:
     """Compact and index the archive, and look whether the stores agree; exit 1 if they do not."""
-    nexus = opened()
+    nexus = here()
     with bar("caring"):
         done = nexus.tend(full=full)
     with bar("checking"):

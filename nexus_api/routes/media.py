@@ -1,59 +1,38 @@
-"""An item, for programs as JSON and for people as a page."""
+"""Items: list, show, change, erase."""
 
-from html import escape
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, BackgroundTasks, Query
 
-from nexus_api import shown
-from nexus_api.deps import PartsDep
-from nexus_pipeline.domain.items import Item
-from nexus_pipeline.domain.timeline import Transcript
-from nexus_pipeline.results import transcript_of
+from nexus_api import links, problems, schemas
+from nexus_api.deps import ItemIdPath, NexusDep
 
-router = APIRouter()
+router = APIRouter(prefix="/api/media", tags=["items"], responses=problems.ANY)
+
+_ERASED = problems.OF_ITEM | {202: links.after("/item_id", "receipts_receipt", "items_item")}
 
 
-@router.get("/api/media/{item_id}")
-def item(item_id: str, parts: PartsDep) -> dict[str, Any]:
-    """The contract's Item."""
-    return shown.item(parts.catalog.get(item_id))
+@router.get("", response_model=schemas.Items, responses={200: links.after("/items/0/id")})
+def page(nexus: NexusDep, told: Annotated[schemas.Listing, Query()]) -> dict[str, Any]:
+    """A page of items, the newest first or by title. A cursor survives what is added meanwhile."""
+    return nexus.page(**told.filters())
 
 
-@router.get("/items/{item_id}", response_class=HTMLResponse)
-def page(item_id: str, parts: PartsDep) -> str:
-    """The item's steps and what was said in it."""
-    found = parts.catalog.get(item_id)
-    return _page(found, transcript_of(found, parts))
+@router.get("/{item_id}", response_model=schemas.Item, responses=problems.OF_ITEM)
+def item(item_id: ItemIdPath, nexus: NexusDep) -> dict[str, Any]:
+    """One item, with its steps."""
+    return nexus.get(item_id)
 
 
-_STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1c2430;background:#fff}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #dde2ea}
-.failed,.blocked{color:#b3261e}.done{color:#18794e}.at{color:#5b6676;font-variant-numeric:tabular-nums}
-@media(prefers-color-scheme:dark){body{color:#e6e9ee;background:#14181f}td,th{border-color:#333b47}}
-"""
+@router.patch("/{item_id}", response_model=schemas.Item, responses=problems.OF_ITEM)
+def patch(item_id: ItemIdPath, told: schemas.Patch, nexus: NexusDep) -> dict[str, Any]:
+    """Change the title or the tags; what a search finds follows."""
+    return nexus.patch(item_id, **told.model_dump(exclude_none=True))
 
 
-def _page(item: Item, transcript: Transcript | None) -> str:
-    facts = [item.kind, shown.clock(item.duration_s) if item.duration_s else None, item.language, item.category]
-    steps = "".join(
-        f"<tr><td>{s['step']}</td><td class={s['state']}>{s['state']}</td>"
-        f"<td>{escape(s['reason'] or (s['error'] or {}).get('message') or s['engine'] or '')}</td>"
-        f"<td>{'' if s['seconds'] is None else s['seconds']}</td></tr>"
-        for s in shown.item(item)["steps"]
-    )
-    said = "".join(
-        f"<p><span class=at>{shown.clock(s.start_s)}</span> {escape(s.text)}</p>"
-        for s in (transcript.segments if transcript else ())
-    )
-    title = escape(item.title)
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>"
-        f"<p>{' · '.join(escape(str(f)) for f in facts if f)} · <b class={item.state}>{item.state}</b></p>"
-        f"<p>{escape(item.summary or '')}</p>"
-        f"<table><tr><th>step<th>state<th><th>seconds</tr>{steps}</table><h2>What was said</h2>"
-        f"{said or '<p>Nothing yet.</p>'}</html>"
-    )
+@router.delete("/{item_id}", status_code=202, response_model=schemas.Erasing, responses=_ERASED)
+def erase(item_id: ItemIdPath, nexus: NexusDep, later: BackgroundTasks) -> dict[str, Any]:
+    """Gone from every answer at once; the receipt says when nothing of it is left."""
+    nexus.bury(item_id)
+    later.add_task(nexus.finish_erasing)
+    return {"item_id": item_id, "receipt_url": f"/api/receipts/{item_id}"}

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from nexus_pipeline.blobs.folder import FolderBlobs
 from nexus_pipeline.blobs.objects import ObjectBlobs, memory_store, s3_store
+from nexus_pipeline.blobs.signing import Signer
 from nexus_pipeline.domain.errors import BadInput
 from nexus_pipeline.ports import Blobs
 
@@ -35,7 +36,9 @@ def open_blobs(
         return ObjectBlobs(memory_store(), scratch=scratch)
     if parts.scheme == "s3" and parts.netloc and "@" not in parts.netloc:
         prefix = parts.path.strip("/")
-        return ObjectBlobs(s3_store(parts.netloc, prefix, endpoint=s3_endpoint, options=s3_options), scratch=scratch)
+        store = s3_store(parts.netloc, prefix, endpoint=s3_endpoint, options=s3_options)
+        signer = Signer(parts.netloc, prefix, s3_endpoint, s3_options or {})
+        return ObjectBlobs(store, scratch=scratch, signer=signer)
     # not the address itself: somebody may have written a password into it
     raise BadInput(
         "Blobs live at file:///absolute/folder, memory:// or s3://bucket/prefix (keys in AWS's variables, not in the "

@@ -161,6 +161,9 @@ class FolderBlobs:
                 return 0
         return 1
 
+    def url(self, key: str, *, expires_s: int, filename: str, media_type: str, inline: bool) -> str | None:
+        """None: a folder has no addresses."""
+
     @contextmanager
     def local(self, key: str) -> Iterator[Path]:
         """The file itself: nothing is copied."""

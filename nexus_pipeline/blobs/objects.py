@@ -19,6 +19,7 @@ from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError
 from obstore.store import MemoryStore, S3Store
 
 from nexus_pipeline.blobs.keys import check_key, check_prefix, shown
+from nexus_pipeline.blobs.signing import Signer, disposition
 from nexus_pipeline.domain.errors import BadInput, NotFound, StoreError, StoreFull
 from nexus_pipeline.ports import BlobInfo
 
@@ -62,9 +63,15 @@ class ObjectBlobs:
     """Objects of one store."""
 
     def __init__(
-        self, store: MemoryStore | S3Store, *, scratch: Path | None = None, copy_limit_bytes: int = COPY_LIMIT_BYTES
+        self,
+        store: MemoryStore | S3Store,
+        *,
+        scratch: Path | None = None,
+        copy_limit_bytes: int = COPY_LIMIT_BYTES,
+        signer: Signer | None = None,
     ) -> None:
         self._store = store
+        self._signer = signer
         self._scratch = scratch
         self._copy_limit_bytes = copy_limit_bytes
 
@@ -188,6 +195,12 @@ class ObjectBlobs:
                 obstore.delete(self._store, keys)
             gone += len(keys)
         return gone
+
+    def url(self, key: str, *, expires_s: int, filename: str, media_type: str, inline: bool) -> str | None:
+        """A signed address; None where nobody could ask the store: in memory."""
+        if self._signer is None:
+            return None
+        return self._signer.url(check_key(key), expires_s, disposition(filename, inline=inline), media_type)
 
     @contextmanager
     def local(self, key: str) -> Iterator[Path]:

@@ -35,7 +35,9 @@ _CANCELS = sa.select(asks.c.item_id).where(asks.c.item_id.in_(_IDS), asks.c.ask 
 class Leases(Store):
     """Taking items, and giving them back."""
 
-    def lease(self, item_ids: Sequence[str], run_id: str, *, dead_after_s: float = DEAD_AFTER_S) -> dict[str, Item]:
+    def lease(
+        self, item_ids: Sequence[str], run_id: str, *, lane: str | None = None, dead_after_s: float = DEAD_AFTER_S
+    ) -> dict[str, Item]:
         """Take those whose lease is free, ours or silent for `dead_after_s`; what was taken, as it is now.
 
         Steps that ran under somebody else wait again. Tombstones and unknown ids are left out.
@@ -53,7 +55,8 @@ class Leases(Store):
             taken = {i: x for i, x in w.items(list(free)).items() if i not in cancelled}
             _replace(w, [Lease(i, run_id, x.gen, now) for i, x in taken.items()])
             for some in chunks(list(taken)):
-                w.db.execute(items.update().where(items.c.id.in_(some)).values(requested_at=EPOCH))
+                told = {"requested_at": EPOCH} | ({"lane": lane} if lane else {})
+                w.db.execute(items.update().where(items.c.id.in_(some)).values(told))
             return taken
 
     def beat(self, run_id: str) -> None:

@@ -7,7 +7,7 @@ is listed on its own and the lists are merged: one listing of several would be s
 import base64
 import heapq
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,10 +15,13 @@ import sqlalchemy as sa
 
 from nexus_pipeline.catalog.rows import title_key
 from nexus_pipeline.catalog.store import Store
-from nexus_pipeline.catalog.tables import EPOCH, FILTERS, item_tags, items
-from nexus_pipeline.domain.errors import NotFound
+from nexus_pipeline.catalog.tables import EPOCH, FILTERS, item_steps, item_tags, items
+from nexus_pipeline.domain.errors import BadInput
 from nexus_pipeline.domain.listing import ItemQuery, Page
+from nexus_pipeline.domain.states import ItemState, State
 
+ID_LENGTH = 16
+"""Characters of a whole id (domain.items.item_id)."""
 LONGEST = 1000
 """Items on a page at most."""
 _TICK = timedelta(microseconds=1)
@@ -33,10 +36,10 @@ class Pages(Store):
         `q` is any part of the title's first 200 characters, without regard to case; it is looked for along the
         listing's own order. `limit` is at most 1,000.
 
-        Raises NotFound for an unknown order or a cursor of another listing.
+        Raises BadInput for an unknown order or a cursor of another listing.
         """
         if query.sort not in {"created_at", "title"}:
-            raise NotFound(f"items are not listed by {query.sort}: by created_at or title")
+            raise BadInput(f"items are not listed by {query.sort}: by created_at or title")
         after = None if query.cursor is None else _opened(query)
         limit = min(max(query.limit, 1), LONGEST)
         with self.reading() as r:
@@ -47,17 +50,12 @@ class Pages(Store):
         more = len(keys) > limit
         return Page(tuple(found.values()), _cursor(query.sort, keys[limit - 1]) if more else None)
 
-    def ids(self, prefix: str, *, owner: str, limit: int = 2) -> list[str]:
-        """Ids of the owner's items that begin so, in order: people write the first few characters."""
-        told = sa.select(items.c.id).where(items.c.deleted_at.is_(None), items.c.owner == owner)
-        told = told.where(items.c.id.startswith(prefix, autoescape=True)).order_by(items.c.id).limit(limit)
-        with self.reading() as r:
-            return list(r.db.execute(told).scalars())
-
 
 def selects(query: ItemQuery, after: tuple[Any, str] | None) -> list[sa.Select[Any]]:
     """The statements that a page is merged from: sort key and id, in order, without limit."""
-    states: Sequence[Any] = tuple(dict.fromkeys(query.states)) or (None,)
+    # an exhausted item is a failed one: along that index there are few
+    wanted = query.states or ((ItemState.FAILED,) if query.exhausted else ())
+    states: Sequence[Any] = tuple(dict.fromkeys(wanted)) or (None,)
     return [_select(query, None if state is None else str(state), after) for state in states]
 
 
@@ -80,14 +78,32 @@ def _select(query: ItemQuery, state: str | None, after: tuple[Any, str] | None) 
         wanted = state if name == "state" else getattr(query, name)
         if wanted is not None:
             told = told.where(items.c[name] == str(wanted))
-    if query.q:
-        told = told.where(items.c.title_key.contains(title_key(query.q), autoescape=True))
+    told = told.where(*_narrowed(query))
     ascending = query.sort == "title"
     told = told.order_by(key, item_id) if ascending else told.order_by(key.desc(), item_id.desc())
     if after is None:
         return told
     here, there = sa.tuple_(key, item_id), sa.tuple_(sa.literal(after[0], key.type), sa.literal(after[1], sa.Text()))
     return told.where(here > there if ascending else here < there)
+
+
+def _narrowed(query: ItemQuery) -> Iterator[sa.ColumnElement[bool]]:
+    """What no index answers: looked at along the listing's own order."""
+    if query.ids:
+        whole = [told.lower() for told in query.ids if len(told) >= ID_LENGTH]
+        begun = [told.lower() for told in query.ids if len(told) < ID_LENGTH]
+        spans = (sa.and_(items.c.id >= told, items.c.id < told + "~") for told in begun)  # "~" comes after base32
+        yield sa.or_(items.c.id.in_(whole), *spans)
+    if query.exhausted is not None:
+        dead = sa.exists().where(
+            item_steps.c.item_id == items.c.id,
+            item_steps.c.state == State.FAILED.value,
+            item_steps.c.retryable.is_(True),
+            item_steps.c.next_attempt_at.is_(None),
+        )
+        yield dead if query.exhausted else ~dead
+    if query.q:
+        yield items.c.title_key.contains(title_key(query.q), autoescape=True)
 
 
 def _cursor(sort: str, key: Sequence[Any]) -> str:
@@ -100,7 +116,7 @@ def _opened(query: ItemQuery) -> tuple[Any, str]:
         sort, told, item_id = json.loads(base64.urlsafe_b64decode(query.cursor or ""))
         key = str(told) if sort == "title" else EPOCH + timedelta(microseconds=told)
     except (ValueError, TypeError, OverflowError) as error:  # binascii's error is a ValueError
-        raise NotFound("this cursor is none: begin without one") from error
+        raise BadInput("this cursor is none: begin without one") from error
     if sort != query.sort:
-        raise NotFound("this cursor is of a listing in another order: begin without one")
+        raise BadInput("this cursor is of a listing in another order: begin without one")
     return key, str(item_id)

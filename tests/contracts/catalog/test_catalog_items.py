@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from nexus_pipeline.domain.chain import STEPS
-from nexus_pipeline.domain.errors import LeaseLost, NotFound, StoreError
+from nexus_pipeline.domain.errors import BadInput, LeaseLost, NotFound, StoreError
+from nexus_pipeline.domain.fingerprints import Related
 from nexus_pipeline.domain.items import Kind, NewItem, Priority
 from nexus_pipeline.domain.listing import ItemQuery
 from nexus_pipeline.domain.states import ItemState, State
@@ -161,7 +162,7 @@ def test_a_buried_item_is_in_no_answer_and_what_lands_is_dropped(catalog, add, r
 def test_a_forgotten_item_leaves_only_that_it_was(catalog, add, run, rows):
     item, other = add(title="Secret", tags=("t",), inbox_key="k", filename="secret.wav"), add()
     catalog.fingerprinted(item, "digest", range(1000))
-    catalog.link(item, other.id, "shared")
+    catalog.relate(item, [Related(other.id, "shared")], [other.id])
     run.through(item, description="secret words")
     catalog.ask("rerun", [item.id])
     catalog.bury(item.id)
@@ -258,10 +259,10 @@ def test_listings_are_filtered(catalog, add, run):
 
 @pytest.mark.parametrize("cursor", ["", "x", "bm9wZQ==", "WzEsMiwzLDRd", "WyJ0aXRsZSIsImEiLCJiIl0="])
 def test_a_cursor_of_something_else_is_refused(catalog, cursor):
-    with pytest.raises(NotFound, match="cursor"):
+    with pytest.raises(BadInput, match="cursor"):
         catalog.page(ItemQuery(cursor=cursor))
 
 
 def test_an_unknown_order_is_refused(catalog):
-    with pytest.raises(NotFound, match="bytes"):
+    with pytest.raises(BadInput, match="bytes"):
         catalog.page(ItemQuery(sort="bytes"))

@@ -1,0 +1,178 @@
+"""What one can ask of Nexus, answered by a server (NEXUS_URL): it stands where `Local` stands, with the same answers.
+
+What a server refuses is raised as what it would be here: problem documents say by their code which error they are.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from nexus_api.local import PREFIX, TOGETHER, Form
+from nexus_api.shown import Json
+from nexus_pipeline.domain import errors
+
+if TYPE_CHECKING:
+    from nexus_api.adding import Offered, Said
+
+TIMEOUT = httpx.Timeout(60.0, connect=10.0, write=300.0)
+"""A server that converts a large upload's place on a slow disk may be silent for a while."""
+TRIES = 2
+"""Connections that fail are tried again so often (httpx); a request that was sent is not."""
+
+
+class Remote:
+    """Nexus behind an address. Raises what `Local` raises, and StoreError where the server cannot be reached."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        """Asks nothing yet."""
+        self._url = url.rstrip("/")
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        transport = httpx.HTTPTransport(retries=TRIES)
+        self._http = httpx.Client(base_url=self._url, headers=headers, timeout=TIMEOUT, transport=transport)
+
+    # ---------------------------------------------------------------- items
+
+    def id_of(self, told: str) -> str:
+        """The whole id, from its first four characters or more. Raises NotFound."""
+        if len(told) < PREFIX:
+            raise errors.NotFound(f"{told!r} is too short for an id: write at least {PREFIX} characters of it")
+        found = [item["id"] for item in self._get("/api/media", id=told.lower(), limit=2)["items"]]
+        if not found:
+            raise errors.NotFound(f"there is no item {told}: `nexus ls` lists what there is")
+        if len(found) > 1 and told.lower() not in found:
+            raise errors.NotFound(f"several ids begin with {told}: write more of it")
+        return told.lower() if told.lower() in found else str(found[0])
+
+    def get(self, item_id: str) -> Json:
+        """One item."""
+        return self._get(f"/api/media/{item_id}")
+
+    def find(self, item_ids: Sequence[str]) -> list[Json]:
+        """Those of these that are (still) there, in their order."""
+        there: dict[str, Json] = {}
+        for at in range(0, len(item_ids), TOGETHER):
+            some = list(item_ids[at : at + TOGETHER])
+            there |= {item["id"]: item for item in self._get("/api/media", id=some, limit=len(some))["items"]}
+        return [there[item_id] for item_id in item_ids if item_id in there]
+
+    def page(self, *, limit: int, cursor: str | None = None, states: Any = (), **filters: Any) -> Json:
+        """Items, newest first; more than the 200 of one answer are asked for in turn."""
+        items: list[Json] = []
+        while True:
+            left = min(limit - len(items), TOGETHER)
+            page = self._get("/api/media", limit=left, cursor=cursor, state=[str(s) for s in states], **filters)
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None or len(items) >= limit:
+                return {"items": items, "next_cursor": cursor}
+
+    def transcript(self, item_id: str, form: Form, language: str | None = None) -> str:
+        """In one of the contract's forms."""
+        answer = self._ask("GET", f"/api/media/{item_id}/transcript", params=_said(format=form, language=language))
+        return answer.text
+
+    # ---------------------------------------------------------------- adding
+
+    def add_file(self, file: "Offered", wishes: "Said") -> tuple[Json, bool]:
+        """Send a file, streamed from the disk; the item, and whether it is new."""
+        fields = _said(title=wishes.title, language=wishes.language, priority=str(wishes.priority))
+        fields |= {"tags": list(wishes.tags), "engines": json.dumps(dict(wishes.engines))}
+        try:
+            with file.path.open("rb") as bytes_:
+                files = {"file": (file.path.name, bytes_)}
+                if file.sidecar is None:
+                    return self._added("/api/media/file", files=files, data=fields)
+                with file.sidecar.open("rb") as beside:
+                    files["transcript"] = (file.sidecar.name, beside)
+                    return self._added("/api/media/file", files=files, data=fields)
+        except OSError as error:
+            raise errors.NotFound(f"{file.path.name} cannot be read: {error.strerror}") from error
+
+    def add_url(self, url: str, wishes: "Said") -> tuple[Json, bool]:
+        """Ask for what is at an address; the item, and whether it is new."""
+        told = _said(title=wishes.title, language=wishes.language, priority=str(wishes.priority))
+        told |= {"source": "url", "data": url, "tags": list(wishes.tags), "engines": dict(wishes.engines)}
+        return self._added("/api/media/process", json=told)
+
+    def _added(self, path: str, **body: Any) -> tuple[Json, bool]:
+        answer = self._ask("POST", path, **body)
+        return answer.json(), answer.status_code == httpx.codes.ACCEPTED
+
+    # ---------------------------------------------------------------- searching, asks
+
+    def search(self, words: str, *, mode: str, limit: int, filters: Mapping[str, Any], offset: int = 0) -> Json:
+        """The contract's search body; at most 200 hits come from a server at once."""
+        told = {"query": words, "mode": mode, "limit": min(limit, TOGETHER), "offset": offset, "filters": dict(filters)}
+        found: Json = self._ask("POST", "/api/search", json=told).json()
+        return found
+
+    def ask(self, ask: str, item_ids: Sequence[str], from_step: str | None = None) -> list[Json]:
+        """Retry, rerun, cancel: the items as they are then."""
+        self._ask("POST", "/api/asks", json=_said(ask=ask, ids=list(item_ids), from_step=from_step))
+        return self.find(item_ids)
+
+    def retry_all(self) -> list[Json]:
+        """Ask for every failed item again."""
+        failed = [item["id"] for item in self._all(state="failed")]
+        return [
+            item for at in range(0, len(failed), TOGETHER) for item in self.ask("retry", failed[at : at + TOGETHER])
+        ]
+
+    def _all(self, **filters: Any) -> Iterator[Json]:
+        cursor: str | None = None
+        while True:
+            page = self._get("/api/media", limit=TOGETHER, cursor=cursor, **filters)
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def erase(self, item_id: str) -> Json:
+        """Gone from every answer; the receipt, as far as it has come."""
+        self._ask("DELETE", f"/api/media/{item_id}")
+        return self._get(f"/api/receipts/{item_id}")
+
+    # ---------------------------------------------------------------- the wire
+
+    def _get(self, path: str, **params: Any) -> Json:
+        found: Json = self._ask("GET", path, params=_said(**params)).json()
+        return found
+
+    def _ask(self, method: str, path: str, **how: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, **how)
+        except httpx.InvalidURL as error:
+            raise errors.StoreError("NEXUS_URL is no address: write it as https://nexus.example") from error
+        except httpx.HTTPError as error:
+            kind = type(error).__name__
+            raise errors.StoreError(
+                f"the server at {self._url} cannot be reached ({kind}): is it running, and NEXUS_URL right?"
+            ) from error
+        if answer.is_success:
+            return answer
+        raise _refused(answer, self._url)
+
+
+def _said(**told: Any) -> dict[str, Any]:
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _refused(answer: httpx.Response, url: str) -> errors.NexusError:
+    """A problem document as the error that it was."""
+    try:
+        told = answer.json()
+        code, detail = str(told["code"]), str(told["detail"])
+    except (ValueError, KeyError, TypeError):
+        return errors.StoreError(
+            f"what answers at {url} is no Nexus (status {answer.status_code}): is NEXUS_URL right?"
+        )
+    known = {kind.code: kind for kind in _kinds(errors.NexusError)}
+    return known.get(code, errors.BadInput if answer.is_client_error else errors.StoreError)(detail)
+
+
+def _kinds(kind: type[errors.NexusError]) -> Iterator[type[errors.NexusError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _kinds(below)
