@@ -7,7 +7,7 @@ they can neither mislead ffmpeg nor come back in its messages.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ GUARDS: Mapping[str, str | int] = {
     "threads": 1,
 }
 PROBING = Bounds(wall_s=120, cpu_s=30, file_bytes=1 << 20, memory_bytes=2 << 30)
+READ_BYTES_S = 20_000_000
+"""Reading all packets of a file may take its time: a busy disk gives so much a second, and it costs a tenth of CPU."""
 _GUESSED = frozenset({"aac", "ac3", "eac3", "dts", "amr", "amrnb", "amrwb", "mpeg", "mpegvideo", "h264", "hevc", "m4v"})
 """Formats that say no duration: ffprobe guesses it from the bit rate, wrong by factors where that varies."""
 _MEDIA = re.compile(
@@ -178,8 +180,10 @@ def _measured(path: Path, stream: int) -> float | None:
     flags = [part for name, value in GUARDS.items() for part in (f"-{name}", str(value))]
     command = [children.program("ffmpeg", "ffmpeg"), "-nostdin", "-v", "error", *flags, "-i", INPUT]
     command += ["-map", f"0:{stream}", "-c", "copy", "-f", "null", "-progress", "pipe:1", "-"]
+    reading_s = path.stat().st_size / READ_BYTES_S
+    bounds = replace(PROBING, wall_s=PROBING.wall_s + reading_s, cpu_s=PROBING.cpu_s + reading_s / 10)
     try:
-        return seconds_done(children.run(command, PROBING, stdin=path).split(b"\n"))
+        return seconds_done(children.run(command, bounds, stdin=path).split(b"\n"))
     except (ChildFailed, EngineFailed) as error:
         raise DamagedMedia("the file cannot be read to its end; is the copy complete?") from error
 

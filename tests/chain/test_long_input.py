@@ -84,7 +84,7 @@ def streams_through(parts, tmp_path, size):
     origin = f"inbox:vast.mkv@{parts.inbox.info('vast.mkv').version}"
     with Peak() as peak:
         [item] = land(parts, [NewItem("local", origin, "inbox", "vast", filename="vast.mkv", inbox_key="vast.mkv")])
-    assert item.state is ItemState.DONE
+    assert item.state is ItemState.DONE, item.steps
     assert [s.text for s in transcript_of(item, parts).segments] == list(SENTENCES[:2])
     assert (item.bytes, len(item.digest)) == (there.st_size, 64)
     assert peak.own - before.own <= MORE_MB
