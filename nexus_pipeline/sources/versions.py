@@ -111,14 +111,23 @@ class Unfinished:
         if not self._index.exists():
             return not self.part.exists()
         with suppress(ValueError, TypeError, KeyError, OSError):
-            at = json.loads(self._index.read_bytes())["downloader"]["current_fragment"]["index"]
             number, size = json.loads(self._pieces.read_bytes())
+            at = self._counted()
+            if at is None:  # yt-dlp was ended while it wrote how many there are
+                _replace(self._index, json.dumps({"downloader": {"current_fragment": {"index": number}}}))
+                at = number
             if at == number and self.part.stat().st_size >= size:
                 with self.part.open("r+b") as file:
                     file.truncate(size)
                 return bool(at > 0)
             return bool(at == number + 1)
         return False
+
+    def _counted(self) -> int | None:
+        """Whole pieces by yt-dlp's own count."""
+        with suppress(ValueError, TypeError, KeyError):
+            return int(json.loads(self._index.read_bytes())["downloader"]["current_fragment"]["index"])
+        return None
 
     def _read(self) -> dict[str, Any]:
         with suppress(OSError, ValueError):

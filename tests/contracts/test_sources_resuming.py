@@ -138,11 +138,14 @@ def test_a_file_that_was_whole_when_its_run_was_killed_is_taken_as_it_is(tmp_pat
         (4, [2, 6], 9, None),  # they disagree
         (2, [2, 6], 5, None),
         (2, None, 6, None),
+        ("", [2, 6], 9, 6),  # killed while it was counted
+        ("", [0, 0], 2, None),
     ],
 )
 def test_a_stream_is_cut_after_its_last_whole_piece(tmp_path: Path, index, noted, size, left) -> None:
     there = unfinished(tmp_path, b"x" * size, listed="same")
-    there._index.write_text(json.dumps({"downloader": {"current_fragment": {"index": index}}}))
+    counted = json.dumps({"downloader": {"current_fragment": {"index": index}}})
+    there._index.write_text(index if index == "" else counted)
     if noted is not None:
         there._pieces.write_text(json.dumps(noted))
     there.pieces_of("same")

@@ -57,9 +57,10 @@ def test_where_nothing_was_ever_set_up_reading_ends_with_3_and_makes_nothing(hom
     assert not list(tmp_path.iterdir())
 
 
-def test_a_server_cannot_be_asked_yet_and_it_says_so(home, monkeypatch):
-    monkeypatch.setenv("NEXUS_URL", "http://nexus.example")
-    assert "NEXUS_URL" in nexus("ls", code=2).stderr
+@pytest.mark.parametrize(("command", "code"), [("ls", 3), ("rebuild", 2), ("care", 2), ("doctor", 2), ("models", 2)])
+def test_a_server_that_is_not_there_or_cannot_do_it_is_named(home, monkeypatch, command, code):
+    monkeypatch.setenv("NEXUS_URL", "http://127.0.0.1:9")
+    assert "NEXUS_URL" in nexus(command, code=code).stderr
 
 
 def test_neither_dagster_nor_engines_are_loaded_to_list_items(home):

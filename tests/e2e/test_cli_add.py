@@ -116,7 +116,8 @@ def test_an_engine_can_be_chosen_for_an_item(parts, talk):
 
 @pytest.mark.parametrize("wrong", ["transcript=parrot", "embedding=minilm", "transcript", "raw=ffmpeg"])
 def test_an_engine_that_is_not_there_is_refused_before_anything_is_added(parts, talk, wrong):
-    assert "--engine" in nexus("add", talk, "--engine", wrong, code=2).stderr
+    told = nexus("add", talk, "--engine", wrong, code=2).stderr
+    assert "there is no engine 'parrot'" in told or "STEP=ENGINE:MODEL" in told
     assert sum(parts.catalog.counts().values()) == 0
 
 

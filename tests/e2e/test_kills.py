@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from nexus_api.adding import Said, offered
+from nexus_api.adding import Said, add_file, offered
 from nexus_api.local import Local
 from nexus_pipeline import upkeep
 from nexus_pipeline.chain import build_chain
@@ -101,7 +101,7 @@ def expected(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     local = Local(Settings(home=folder / "home", speech=SPEECH, models=MODELS, _env_file=None))
     every = [path for some in files.values() for path in some]
-    items = [local.add_file(file, said()).item for file in offered(every)]
+    items = [add_file(local.parts, file, said()).item for file in offered(every)]
     with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
         instance.add_dynamic_partitions("items", [item.id for item in items])
         runs = Runs(build_chain(64), local.parts, instance)
@@ -123,7 +123,7 @@ def nexus(tmp_path_factory):
 
 
 def add(nexus, paths, lane: str = "now"):
-    return [nexus.local.add_file(file, said(lane)).item for file in offered(paths)]
+    return [add_file(nexus.parts, file, said(lane)).item for file in offered(paths)]
 
 
 def until_in(nexus, step: str, items) -> bool:
