@@ -92,7 +92,9 @@ class FFmpeg:
         if probed.audio is None:
             raise DamagedMedia("there is no sound in the file")
         sound = self._input()[str(probed.audio)].filter("aresample", SPEECH_RATE, **{"async": 1, "first_pts": 0})
-        made = sound.output(_to(to), acodec="flac", ac=1, ar=SPEECH_RATE, f="flac", t=self._max_duration_s)
+        # what the file says of itself may be no text at all
+        bare = {"map_metadata": "-1", "map_chapters": "-1"}
+        made = sound.output(_to(to), acodec="flac", ac=1, ar=SPEECH_RATE, f="flac", t=self._max_duration_s, **bare)
         try:
             decoded_s, said = self._make(path, made, facts.duration_s, progress, cancelled)
         except ChildFailed as error:

@@ -146,7 +146,7 @@ def _decoded(path: Path) -> Iterator[Samples]:
             raise EngineFailed(unreadable)
     try:
         # only FLAC: a playlist of that name would make the demuxer open other files
-        with av.open(str(path.absolute()), format="flac") as container:
+        with av.open(str(path.absolute()), format="flac", metadata_errors="replace") as container:
             stream = container.streams.audio[0]
             stream.codec_context.thread_count = 1
             resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)

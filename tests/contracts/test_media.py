@@ -16,6 +16,7 @@ from nexus_pipeline.domain.errors import (
 )
 from nexus_pipeline.domain.items import Kind
 from nexus_pipeline.engines.ffmpeg import FFmpeg
+from nexus_pipeline.engines.voices import stretches
 from tests.contracts.media_parts import AUDIO, H264, VIDEO, make, speech
 
 
@@ -245,3 +246,18 @@ def test_a_file_is_probed_once_and_again_when_it_changes(media: FFmpeg, files: P
     assert time.process_time() + time.monotonic() - began < 1
     shutil.copy(files / "a.mp3", path)
     assert media.probe(path).kind is Kind.AUDIO
+
+
+# ------------------------------------------------------------ what a file says of itself
+
+
+def test_what_is_said_in_a_file_is_no_part_of_its_speech_even_if_it_is_no_text(
+    media: FFmpeg, files: Path, tmp_path: Path
+) -> None:
+    path = make(tmp_path / "said.flac", "-i", str(files / "a.mp3"), "-metadata", "title=PLANTED")
+    path.write_bytes(path.read_bytes().replace(b"PLANTED", b"\xff\xfe\xfd ANY"))
+    assert list(stretches(path, limit_s=30, first_s=30, cancelled=lambda: False))
+    heard = tmp_path / "speech.flac"
+    media.speech(path, heard, media.probe(path), lambda _: None, lambda: False)
+    assert b"ANY" not in heard.read_bytes()
+    assert list(stretches(heard, limit_s=30, first_s=30, cancelled=lambda: False))
