@@ -215,7 +215,8 @@ class Local:
         from nexus_pipeline import upkeep
 
         self.item(item_id)
-        return dict(upkeep.erase(self.parts, item_id))
+        upkeep.erase(self.parts, item_id)
+        return self.receipt(item_id)
 
     def bury(self, item_id: str) -> None:
         """Gone from every answer from now on. Raises NotFound."""
