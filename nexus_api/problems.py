@@ -67,7 +67,6 @@ OF_ITEM = _told(404)
 """And those that name an item."""
 ADDING = _told(404, 415, 507)
 """And those that take something in."""
-CONFLICT = _told(409)
 
 
 def answer(

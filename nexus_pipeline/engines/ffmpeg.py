@@ -27,6 +27,8 @@ MEMORY_BYTES = 4 << 30
 """Address space of one ffmpeg: decoding 40 megapixels and encoding 1080p stay under 2 GB."""
 ENOUGH = 0.9
 """Less of the declared sound than this, and more than a second missing: the file is cut off."""
+FILLED, FILLED_S = 1.2, 60.0
+"""Speech may be longer than the file says by this share and these seconds before its times count as wrong."""
 SPEECH_RATE = 16_000
 THUMBNAIL_WIDTH = 640
 THUMBNAIL_FRAMES = 24
@@ -86,17 +88,22 @@ class FFmpeg:
     def speech(self, path: Path, to: Path, facts: MediaFacts, progress: Progress, cancelled: Cancelled) -> float:
         """16 kHz mono FLAC of the first sound; seconds decoded. Raises DamagedMedia when far less than declared.
 
-        A stream that begins late, or has gaps, is filled with silence: times stay those of the item.
+        A stream that begins late, or has gaps, is filled with silence: times stay those of the item. Where that makes
+        it far longer than the file is, its times are wrong, and only what is there is decoded.
         """
         probed = self._look(path)
         if probed.audio is None:
             raise DamagedMedia("there is no sound in the file")
-        sound = self._input()[str(probed.audio)].filter("aresample", SPEECH_RATE, **{"async": 1, "first_pts": 0})
-        # what the file says of itself may be no text at all
-        bare = {"map_metadata": "-1", "map_chapters": "-1"}
-        made = sound.output(_to(to), acodec="flac", ac=1, ar=SPEECH_RATE, f="flac", t=self._max_duration_s, **bare)
+        whole_s = self._max_duration_s
+        filled_s = min(whole_s, FILLED * facts.duration_s + FILLED_S) if facts.duration_s else whole_s
+        how = (facts.duration_s, progress, cancelled)
+        sound = self._input()[str(probed.audio)]
+        timed = sound.filter("aresample", SPEECH_RATE, **{"async": 1, "first_pts": 0})
+        counted = sound.filter("asetpts", "N/SR/TB").filter("aresample", SPEECH_RATE)
         try:
-            decoded_s, said = self._make(path, made, facts.duration_s, progress, cancelled)
+            decoded_s, said = self._make(path, _speech(timed, to, filled_s), *how)
+            if filled_s - 1.0 <= decoded_s and filled_s < whole_s:
+                decoded_s, said = self._make(path, _speech(counted, to, whole_s), *how)
         except ChildFailed as error:
             raise DamagedMedia(f"the sound cannot be decoded ({error.said}); is the copy complete?") from error
         _refuse_if_cut_off(decoded_s, probed, said)
@@ -236,6 +243,12 @@ def _command(made: Any) -> list[str]:
     program = children.program("ffmpeg", "ffmpeg")
     told = made.global_args("-nostdin", "-v", "error").overwrite_output().compile(cmd=program)
     return [str(part) for part in told]
+
+
+def _speech(sound: Any, to: Path, longest_s: float) -> Any:
+    # what the file says of itself may be no text at all
+    bare = {"map_metadata": "-1", "map_chapters": "-1"}
+    return sound.output(_to(to), acodec="flac", ac=1, ar=SPEECH_RATE, f="flac", t=longest_s, **bare)
 
 
 def _refuse_if_full(said: str, why: Exception | None = None) -> None:

@@ -1,6 +1,7 @@
 """Media: a real ffmpeg on files made here: what they are, what is heard in them, what browsers play."""
 
 import shutil
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -261,3 +262,18 @@ def test_what_is_said_in_a_file_is_no_part_of_its_speech_even_if_it_is_no_text(
     media.speech(path, heard, media.probe(path), lambda _: None, lambda: False)
     assert b"ANY" not in heard.read_bytes()
     assert list(stretches(heard, limit_s=30, first_s=30, cancelled=lambda: False))
+
+
+# ------------------------------------------------------------ times that jump
+
+
+def test_times_that_jump_by_hours_do_not_become_hours_of_silence(media: FFmpeg, tmp_path: Path) -> None:
+    later = "asetpts='if(gt(T,3),PTS+36000/TB,PTS)'"
+    path = make(tmp_path / "jump.mkv", *AUDIO, "-af", later, "-c:a", "libmp3lame")
+    data = path.read_bytes()
+    at = data.index(b"\x44\x89\x88") + 3  # Matroska's Duration, in milliseconds
+    lies = data[:at] + struct.pack(">d", 6000.0) + data[at + 8 :]
+    path.write_bytes(lies.replace(b"10:00:0", b"00:00:0"))  # and what its sound says of itself
+    assert media.probe(path).duration_s == pytest.approx(6, abs=0.1)
+    decoded_s, _ = speech(media, path, tmp_path / "speech.flac")
+    assert decoded_s == pytest.approx(6, abs=0.5)
