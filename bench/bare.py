@@ -31,7 +31,7 @@ class NoCatalog:
 
     def fingerprinted(self, *_): ...
     def first_of(self, *_): ...
-    def candidates(self, *_):
+    def candidates(self, *_, **__):
         return []
 
     def related(self, *_):
@@ -46,6 +46,7 @@ class NoArchive:
     """Takes rows and drops them."""
 
     def replace(self, *_): ...
+    def remove(self, *_): ...
 
 
 @dataclass
@@ -63,7 +64,7 @@ class Work:
         self.temporary.append(tempfile.TemporaryDirectory())
         return Path(self.temporary[0].name)
 
-    def progress(self, *_): ...
+    def progress(self, *_, **__): ...
     def cancelled(self) -> bool:
         return False
 
