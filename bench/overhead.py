@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
@@ -86,18 +87,19 @@ class Chain:
         self.instance.run_launcher.launch_run(LaunchRunContext(run, None))
         return run.run_id
 
-    def go(self, paths: list[Path], tag: str, *, patience_s: float | None = None) -> dict[str, float]:
+    def go(self, paths: list[Path], tag: str) -> dict[str, float]:
+        """One run over these items, from its launch to its end."""
         items = self.parts.catalog.add([self._new(path, tag) for path in paths])
         ids = [item.id for item in items]
         self.instance.add_dynamic_partitions("items", ids)
         began, before = time.monotonic(), self.cpu()
-        runs = [self._launch(ids[n : n + BATCH]) for n in range(0, len(ids), BATCH)]
-        until = time.monotonic() + (patience_s or 60 + 10 * len(paths))
+        run = self._launch(ids)
+        until = time.monotonic() + 60 + 10 * len(paths)
         while time.monotonic() < until:
-            states = [self.instance.get_run_by_id(r).status for r in runs]
-            if all(s in {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE} for s in states):
+            # looking costs CPU, too: not the chain's, but beside it
+            time.sleep(0.2)
+            if self.instance.get_run_by_id(run).status in OVER:
                 break
-            time.sleep(0.1)
         took = {"wall": time.monotonic() - began, "cpu": self.cpu() - before}
         found = self.parts.catalog.find(ids)
         wrong = [i.id for i in found.values() if i.state != "done"]
@@ -115,40 +117,62 @@ class Chain:
 
 
 STEPS = ("raw", "fingerprint", "transcript", "enrichment", "embedding")
+OVER = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
 
 
 def main() -> None:
-    """Interleaved rounds, medians, bars."""
+    """Rounds of slices, medians, bars."""
     told = argparse.ArgumentParser()
     told.add_argument("sizes", nargs="*", type=int, default=[10, 100, 400])
     told.add_argument("--rounds", type=int, default=3)
     args = told.parse_args()
-    paths = files(max(args.sizes) + 2)
+    sizes = sorted(args.sizes)
+    paths = files(sizes[-1] + 2)
     home = Path(tempfile.mkdtemp(prefix="bench-overhead-"))
     bare, chain = Bare(home / "bare"), Chain(home / "chain")
     try:
         bare.go(paths[-2:])
         chain.go(paths[-2:], "warm")
-        rows = [measure(n, args.rounds, paths, bare, chain) for n in args.sizes]
+        rounds = [measure(sizes, r, paths, bare, chain) for r in range(args.rounds)]
     finally:
         bare.close()
         chain.close()
         shutil.rmtree(home, ignore_errors=True)
-    report(rows)
+    report([row(n, [told[n] for told in rounds], rounds) for n in sizes])
 
 
-def measure(n: int, rounds: int, paths: list[Path], bare: Bare, chain: Chain) -> dict[str, float]:
-    pairs = []
-    for r in range(rounds):
-        ours = chain.go(paths[:n], f"{n}-{r}")
-        theirs = bare.go(paths[:n])
-        pairs.append((ours, theirs))
-        print(f"n={n} round={r} chain={ours} bare={theirs}", file=sys.stderr, flush=True)
-    cpu = statistics.median(a["cpu"] / b["cpu"] for a, b in pairs)
-    wall = statistics.median(a["wall"] / b["wall"] for a, b in pairs)
-    extra = statistics.median((a["cpu"] - b["cpu"]) / n for a, b in pairs)
-    base = statistics.median(b["cpu"] / n for _, b in pairs)
-    return {"items": n, "cpu_ratio": cpu, "wall_ratio": wall, "bare_cpu_s": base, "overhead_cpu_s": extra}
+def slices(sizes: list[int]) -> list[tuple[int, int]]:
+    """From item and to item: batches, cut at the sizes too."""
+    cuts, at = [0], 0
+    while at < sizes[-1]:
+        at = min(at + BATCH, next(n for n in sizes if n > at))
+        cuts.append(at)
+    return list(pairwise(cuts))
+
+
+def measure(sizes: list[int], r: int, paths: list[Path], bare: Bare, chain: Chain) -> dict[int, dict[str, float]]:
+    """What the first n items took, for each size: the chain one batch, the bare loop the same batch, and so on.
+
+    A machine's speed changes by half within minutes where others share it; of two batches side by side it is the same.
+    """
+    sums, at = dict.fromkeys(("wall", "cpu", "bare_wall", "bare_cpu"), 0.0), {}
+    for a, b in slices(sizes):
+        ours, theirs = chain.go(paths[a:b], f"round-{r}"), bare.go(paths[a:b])
+        for name in ("wall", "cpu"):
+            sums[name] += ours[name]
+            sums[f"bare_{name}"] += theirs[name]
+        print(f"round={r} items={a}..{b} chain={ours} bare={theirs}", file=sys.stderr, flush=True)
+        if b in sizes:
+            at[b] = dict(sums)
+    return at
+
+
+def row(n: int, told: list[dict[str, float]], rounds: list[dict[int, dict[str, float]]]) -> dict[str, float]:
+    """Medians over the rounds; the overhead is told in seconds of this machine at its usual speed."""
+    cpu = statistics.median(t["cpu"] / t["bare_cpu"] for t in told)
+    wall = statistics.median(t["wall"] / t["bare_wall"] for t in told)
+    base = statistics.median(t["bare_cpu"] / size for several in rounds for size, t in several.items())
+    return {"items": n, "cpu_ratio": cpu, "wall_ratio": wall, "bare_cpu_s": base, "overhead_cpu_s": (cpu - 1) * base}
 
 
 def report(rows: list[dict[str, float]]) -> None:

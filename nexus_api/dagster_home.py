@@ -58,7 +58,10 @@ class DagsterHome:
     def instance(self) -> dict[str, Any]:
         """`dagster.yaml`: the root's, with what is different here."""
         told: dict[str, Any] = yaml.safe_load((files("nexus_api") / "dagster.yaml").read_text())
-        told["storage"] = {"sqlite": {"base_dir": str(self.folder / "storage")}}
+        base = {"base_dir": str(self.folder / "storage")}
+        told["storage"] = {
+            "custom": {"module": "nexus_pipeline.dagster_storage", "class": "SqliteStorage", "config": base}
+        }
         told["local_artifact_storage"]["config"]["base_dir"] = str(self.folder)
         told["run_launcher"] = {"module": "nexus_pipeline.lanes", "class": "WarmLauncher", "config": self._celery()}
         return told

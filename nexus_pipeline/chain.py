@@ -134,7 +134,7 @@ def _log(context: dg.AssetExecutionContext, landed: Landed, step: Step, parts: P
     item = landed.work.item
     link = dg.MetadataValue.url(f"{parts.settings.site}/items/{item.id}")
     if landed.error is None:
-        newest = context.instance.event_log_storage.get_maximum_record_id() or 0
+        newest = context.instance.event_log_storage.get_maximum_record_id() or 0 if step.upstream else 0
         context.log_event(materialization(landed, step, link, newest))
         return
     told: dict[str, str | dg.MetadataValue] = {"code": landed.error.code, "item": link, "state": landed.state.value}

@@ -76,7 +76,7 @@ def test_dagster_loads_the_definitions_with_the_root_as_its_home(place):
     code, said = place.validate()
     assert code == 0, said
     assert "All code locations passed validation" in said
-    storage = DagsterHome(place.here / ".nexus").instance()["storage"]["sqlite"]["base_dir"]
+    storage = DagsterHome(place.here / ".nexus").instance()["storage"]["custom"]["config"]["base_dir"]
     assert Path(storage).is_dir(), "the storage of a `nexus up` that is started in the same folder"
 
 
