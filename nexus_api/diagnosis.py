@@ -134,7 +134,8 @@ def _why(parts: Parts, step: str, name: str) -> str:
         gpu = "a CUDA GPU" if "large" in name else "no CUDA GPU"
         return f" (auto: the best for {cores()} cores, {memory} of memory and {gpu})"
     if step == "enrichment" and parts.settings.enricher == "auto":
-        return " (auto: no key of another engine is set)"
+        set_up = "a cloud engine is set up" if name != "local" else "no key or server of another engine is set"
+        return f" (auto: {set_up})"
     return ""
 
 

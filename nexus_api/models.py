@@ -6,8 +6,8 @@ from typing import Any
 
 from nexus_api.shown import Json
 from nexus_pipeline.domain.errors import BadInput, EngineFailed, ModelMissing
-from nexus_pipeline.engines import EngineSpec, load
-from nexus_pipeline.wiring import CATALOGUES, NONE, Parts
+from nexus_pipeline.engines import NONE, EngineSpec, load
+from nexus_pipeline.wiring import CATALOGUES, Parts
 
 OPTIONAL = frozenset({"transcript", "enrichment"})
 """Steps that can be left out, and whose engine a person can choose for one item."""
@@ -33,25 +33,24 @@ def choice(told: str) -> tuple[str, str]:
     step, mark, spec = told.partition("=")
     if not mark or step not in OPTIONAL:
         raise BadInput(f"an engine is chosen as STEP=ENGINE:MODEL for one of the steps {', '.join(sorted(OPTIONAL))}")
-    if spec == NONE:
-        return step, spec
     try:
-        chosen = EngineSpec.parse(spec)
-        load(CATALOGUES[step], chosen.engine)
+        several = EngineSpec.parse_all(spec)
+        for chosen in several:
+            load(CATALOGUES[step], chosen.engine)
     except EngineFailed as error:
         raise BadInput(f"the engine of {step}: {error}") from error
-    return step, str(chosen)
+    return step, ",".join(map(str, several)) or NONE
 
 
 def listed(parts: Parts) -> list[Json]:
     """Every engine with the models that people usually take, those in NEXUS_MODELS, and the ones that are chosen."""
     rows: list[Json] = []
     for step, catalogue in CATALOGUES.items():
-        chosen = EngineSpec.parse(parts.engines.spec(step))
+        chosen = parts.engines.specs(step)
+        taken = {_named(step, spec, parts) for spec in chosen}
         for engine in catalogue:
-            own = chosen.model if chosen.engine == engine else None
-            taken = _named(step, chosen, parts) if chosen.engine == engine else None
-            for model in dict.fromkeys([*_models(step, engine, parts), *([own] if own and own != "auto" else [])]):
+            own = [s.model for s in chosen if s.engine == engine and s.model not in {None, "auto"}]
+            for model in dict.fromkeys([*_models(step, engine, parts), *own]):
                 spec = str(EngineSpec(engine, model))
                 missing = load(catalogue, engine).present(model, parts.site)
                 rows.append(
@@ -60,7 +59,7 @@ def listed(parts: Parts) -> list[Json]:
                         "step": step,
                         "ready": missing is None,
                         "bytes": _bytes(engine, model, parts),
-                        "chosen": spec == taken,
+                        "chosen": spec in taken,
                         "missing": missing,
                     }
                 )
@@ -83,11 +82,9 @@ def get(parts: Parts, told: str) -> str:
 
 
 def chosen(parts: Parts, step: str) -> tuple[str, str | None]:
-    """The engine that a step uses, `auto` resolved, and what it lacks on this machine."""
-    spec = parts.engines.spec(step)
-    if spec == NONE:
-        return NONE, None
-    return _named(step, EngineSpec.parse(spec), parts), parts.engines.missing(step)
+    """The engines that a step uses, `auto` resolved, and what they lack on this machine."""
+    named = [_named(step, spec, parts) for spec in parts.engines.specs(step)]
+    return ",".join(named) or NONE, parts.engines.missing(step)
 
 
 def _named(step: str, spec: EngineSpec, parts: Parts) -> str:

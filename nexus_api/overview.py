@@ -121,5 +121,5 @@ def _engine(parts: Parts, step: str) -> Json:
     try:
         name, missing = chosen(parts, step)
     except NexusError as error:  # a setting that names no engine: that is what an overview is for
-        name, missing = parts.engines.spec(step), str(error)
+        name, missing = parts.engines.told(step), str(error)
     return {"step": step, "engine": name, "ready": missing is None, "missing": missing}

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nexus_pipeline.domain.chain import STEPS
+from nexus_pipeline.engines.site import CALLS, TOKENS_A_MINUTE
 
 
 class Settings(BaseSettings):
@@ -23,9 +24,31 @@ class Settings(BaseSettings):
     catalog: str | None = Field(None, description="SQLAlchemy URL of the catalog; SQLite under the home by default.")
     archive: str | None = Field(None, description="Folder or `s3://` URL of the LanceDB archive.")
     s3_endpoint: str | None = Field(None, description="Address of an S3 server other than Amazon's.")
-    speech: str = Field("faster-whisper:auto", description="Speech engine, `engine[:model]`, or `none`.")
-    enricher: str = Field("auto", description="Enrichment engine, `engine[:model]`, `auto` or `none`.")
+    speech: str = Field(
+        "faster-whisper:auto", description="Speech engine, `engine[:model]`, a list of them, or `none`."
+    )
+    speakers: str = Field("none", description="Engine that tells speakers apart, `engine[:model]`, or `none`.")
+    enricher: str = Field("auto", description="Enrichment engine, `engine[:model]`, a list of them, `auto` or `none`.")
     embedder: str = Field("minilm", description="Embedding engine, `engine[:model]`.")
+    answerer: str = Field("auto", description="Engine that answers questions, `engine[:model]`, a list, or `auto`.")
+    translate_to: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Languages that items are translated into, such as `en,de`."
+    )
+    translator: str = Field("auto", description="Engine that translates, `engine[:model]`, a list, or `auto`.")
+    prompt: str | None = Field(None, description="What the speech engine is told before it listens.")
+    vocabulary: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Names and jargon that the speech engine should know, separated by commas."
+    )
+    gemini_api_key: SecretStr | None = Field(None, description="Key for Google's Gemini API.")
+    gemini_base_url: str | None = Field(None, description="Address of another server that speaks Gemini's API.")
+    openai_api_key: SecretStr | None = Field(None, description="Key for OpenAI's API.")
+    openai_base_url: str | None = Field(
+        None, description="Address of another server that speaks OpenAI's API: Ollama, vLLM, LM Studio, speaches."
+    )
+    calls: int = Field(CALLS, ge=1, le=100, description="Calls under way to a cloud engine from this machine.")
+    tokens_a_minute: int = Field(
+        TOKENS_A_MINUTE, ge=1000, description="Tokens a minute that a cloud engine is sent from this machine."
+    )
     models: Path | None = Field(None, description="Folder with models; tried before anything is fetched.")
     batch: int = Field(64, ge=1, le=1000, description="Items in one run at most.")
     width: Annotated[dict[str, int], NoDecode] = Field(
@@ -60,9 +83,14 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return width
 
-    @field_validator("allow_hosts", mode="before")
+    @field_validator("gemini_api_key", "openai_api_key", "gemini_base_url", "openai_base_url", mode="before")
     @classmethod
-    def _hosts(cls, told: object) -> object:
+    def _empty_is_none(cls, told: object) -> object:
+        return told or None
+
+    @field_validator("allow_hosts", "translate_to", "vocabulary", mode="before")
+    @classmethod
+    def _several(cls, told: object) -> object:
         return tuple(h.strip() for h in told.split(",") if h.strip()) if isinstance(told, str) else told
 
     @cached_property

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -15,11 +16,11 @@ from nexus_pipeline.blobs import open_blobs
 from nexus_pipeline.blobs.folder import FolderBlobs
 from nexus_pipeline.catalog import SqlCatalog
 from nexus_pipeline.domain.chain import STEPS
-from nexus_pipeline.domain.errors import BadAddress, NexusError
+from nexus_pipeline.domain.errors import BadAddress, EngineFailed, NexusError
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.timeline import Transcript
 from nexus_pipeline.engines import EMBEDDERS, ENRICHERS, SPEECH, EngineSpec, build, load
-from nexus_pipeline.engines.site import EngineSite
+from nexus_pipeline.engines.site import Cloud, EngineSite
 from nexus_pipeline.ports import (
     Archive,
     Blobs,
@@ -28,6 +29,7 @@ from nexus_pipeline.ports import (
     Embedder,
     Enricher,
     Fingerprinter,
+    Hints,
     Limits,
     Media,
     Source,
@@ -45,8 +47,6 @@ write_transcript = subtitles.write
 """A transcript as a file for people and players."""
 ASKING_S = 10.0
 """Whoever adds a short link waits no longer to learn where it leads."""
-NONE = "none"
-"""An engine that is switched off."""
 CATALOGUES = {"transcript": SPEECH, "enrichment": ENRICHERS, "embedding": EMBEDDERS}
 """The steps that an engine does, and the engines that there are."""
 
@@ -63,54 +63,63 @@ class Engines:
     chosen: Mapping[str, str]
     run: Mapping[str, str] = field(default_factory=dict)
 
-    def spec(self, step: str, item: Item | None = None) -> str:
-        """`engine[:model]` for a step, or `none`."""
+    def told(self, step: str, item: Item | None = None) -> str:
+        """What was chosen for a step: `engine[:model]`, a list of them, or `none`; `auto` is resolved."""
         own = item.engines if item else {}
         return own.get(step) or self.run.get(step) or self.chosen[step]
 
-    def speech(self, item: Item) -> Speech | None:
-        """None where hearing is switched off."""
-        spec = self.spec("transcript", item)
-        return None if spec == NONE else _speech(spec, self.site)
+    def specs(self, step: str, item: Item | None = None) -> tuple[EngineSpec, ...]:
+        """The engines of a step in the order in which they serve; none where it is switched off."""
+        return EngineSpec.parse_all(self.told(step, item))
 
-    def enricher(self, item: Item) -> Enricher | None:
+    def each(self, step: str, item: Item | None = None) -> tuple[Any, ...]:
+        """The engines themselves, in that order."""
+        return tuple(_built(step, spec, self.site) for spec in self.specs(step, item))
+
+    def speech(self, item: Item) -> tuple[Speech, ...]:
+        """None where hearing is switched off."""
+        return self.each("transcript", item)
+
+    def enrichers(self, item: Item) -> tuple[Enricher, ...]:
         """None where enrichment is switched off."""
-        spec = self.spec("enrichment", item)
-        return None if spec == NONE else _enricher(spec, self.site)
+        return self.each("enrichment", item)
 
     def missing(self, step: str, item: Item | None = None) -> str | None:
-        """What a step's engine lacks on this machine and how to get it; None when it is ready. Loads nothing."""
-        if step not in CATALOGUES or self.spec(step, item) == NONE:
+        """What a step's engines lack on this machine and how to get it; None when one is ready. Loads nothing."""
+        if step not in CATALOGUES:
             return None
-        spec = EngineSpec.parse(self.spec(step, item))
-        return load(CATALOGUES[step], spec.engine).present(spec.model, self.site)
+        lacking = [load(CATALOGUES[step], s.engine).present(s.model, self.site) for s in self.specs(step, item)]
+        return next(iter(lacking), None) if all(lacking) else None
 
     def embedder(self) -> Embedder:
-        """One for the whole archive: its table is served under the embedder's name."""
-        return _embedder(self.chosen["embedding"], self.site)
+        """One for the whole archive: its table is served under the embedder's name. Raises EngineFailed for several."""
+        several = self.specs("embedding")
+        if len(several) != 1:
+            raise EngineFailed(f"NEXUS_EMBEDDER wants one engine, for all vectors lie in one space: {several!r}")
+        embedder: Embedder = _built("embedding", several[0], self.site)
+        return embedder
 
 
-@lru_cache(maxsize=8)
-def _speech(spec: str, site: EngineSite) -> Speech:
-    speech: Speech = build(SPEECH, spec, site)
-    return speech
+@lru_cache(maxsize=32)
+def _built(step: str, spec: EngineSpec, site: EngineSite) -> Any:
+    """One engine for all items of this process."""
+    return build(CATALOGUES[step], spec, site)
 
 
-@lru_cache(maxsize=8)
-def _enricher(spec: str, site: EngineSite) -> Enricher:
-    enricher: Enricher = build(ENRICHERS, spec, site)
-    return enricher
+def auto(settings: Settings, local: str) -> str:
+    """What `auto` is: Gemini or OpenAI where a person has set one up, else the local engine."""
+    site = clouds(settings)
+    return next((name for name, cloud in site.items() if cloud.there), local)
 
 
-@lru_cache(maxsize=8)
-def _embedder(spec: str, site: EngineSite) -> Embedder:
-    embedder: Embedder = build(EMBEDDERS, spec, site)
-    return embedder
-
-
-def enricher_for(settings: Settings) -> str:
-    """What `auto` chose: the local engine, until others are there."""
-    return "local" if settings.enricher == "auto" else settings.enricher
+def clouds(settings: Settings) -> dict[str, Cloud]:
+    """Where the vendors' APIs are."""
+    s = settings
+    limits = {"calls": s.calls, "tokens_a_minute": s.tokens_a_minute}
+    return {
+        "gemini": Cloud(s.gemini_api_key, s.gemini_base_url, **limits),
+        "openai": Cloud(s.openai_api_key, s.openai_base_url, **limits),
+    }
 
 
 class Parts:
@@ -145,7 +154,8 @@ class Parts:
     def engines(self) -> Engines:
         """As the settings choose them."""
         s = self.settings
-        chosen = {"transcript": s.speech, "enrichment": enricher_for(s), "embedding": s.embedder}
+        enricher = auto(s, "local") if s.enricher == "auto" else s.enricher
+        chosen = {"transcript": s.speech, "enrichment": enricher, "embedding": s.embedder}
         return Engines(self.site, chosen)
 
     @cached_property
@@ -158,6 +168,7 @@ class Parts:
             threads=threads(s),
             width=widths(s)["transcript"],
             embedder=self._embedder,
+            **clouds(s),
         )
 
     def _embedder(self) -> Embedder:
@@ -254,9 +265,13 @@ class Parts:
         found = subtitles.read_transcript(path)
         return found if found.language else replace(found, language=languages.detect(found.text))
 
+    def hints(self, item: Item) -> Hints:
+        """What the speech engine is told before it listens to an item."""
+        return Hints(item.language, self.settings.prompt, self.settings.vocabulary)
+
     def warm_up(self) -> None:
         """Open stores and load models that the first run would wait for; a missing model is the run's business."""
-        for spec in (lambda: self.archive, lambda: _speech(self.engines.chosen["transcript"], self.site)):
+        for spec in (lambda: self.archive, lambda: self.engines.each("transcript")):
             try:
                 spec()
             except NexusError as error:

@@ -83,9 +83,11 @@ def test_an_engine_is_one_file_and_one_line(tree):
     printed = tree.run("""
 from pathlib import Path
 from nexus_pipeline.settings import Settings
-from nexus_pipeline.wiring import Parts, _speech
-speech = _speech("parrot:welcome", Parts(Settings(speech="parrot:welcome")).site)
-[window] = speech.transcribe(Path("any.flac"), 3.0, None, lambda: False)
+from nexus_pipeline.ports import Hints
+from nexus_pipeline.engines import SPEECH, build
+from nexus_pipeline.wiring import Parts
+speech = build(SPEECH, "parrot:welcome", Parts(Settings()).site)
+[window] = speech.transcribe(Path("any.flac"), 3.0, Hints(), lambda: False)
 print(speech.name, window.segments[0].text, window.end_s)
 """)
     assert printed == "parrot:welcome welcome 3.0"

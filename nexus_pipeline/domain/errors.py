@@ -6,7 +6,8 @@ NexusError
 ├── SourceError         where the item comes from
 │   ├── SourceBusy (retryable)  SourceGone  SourceRefused  DigestMismatch
 ├── EngineError         a machine that does the work
-│   ├── EngineBusy (retryable)  EngineFailed  EngineKilled (retryable)  ModelMissing (blocks)
+│   ├── EngineBusy (retryable)  EngineFailed  EngineKilled (retryable)  ModelMissing (blocks)  EngineDown (blocks)
+│   ├── EngineRefused  EngineEmpty (retryable)
 ├── StoreError          catalog, blobs, archive (retryable)
 │   ├── NotFound  StoreFull (retryable)  Conflict (retryable)
 ├── LeaseLost           another run holds the item, or the item was deleted meanwhile
@@ -146,6 +147,30 @@ class ModelMissing(EngineError):
     http_status = 503
     retryable = True
     blocked = "model_missing"
+
+
+class EngineDown(EngineError):
+    """It does not answer at all, or not to us: an outage, no network, a key that is missing or refused."""
+
+    code = "engine_down"
+    http_status = 503
+    retryable = True
+    blocked = "engine_down"
+
+
+class EngineRefused(EngineError):
+    """It will not do this one: its rules of safety."""
+
+    code = "engine_refused"
+    http_status = 422
+
+
+class EngineEmpty(EngineError):
+    """It answered with nothing, or with what was not asked for, again and again."""
+
+    code = "engine_empty"
+    http_status = 502
+    retryable = True
 
 
 class StoreError(NexusError):

@@ -20,6 +20,8 @@ EMBEDDERS = {
 ENRICHERS = {
     "local": "nexus_pipeline.engines.extractive:Extractive",
 }
+NONE = "none"
+"""What a person writes where an engine is to be left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,13 @@ class EngineSpec:
         if not engine:
             raise EngineFailed(f"{told!r} names no engine; write engine or engine:model, such as faster-whisper:small")
         return cls(engine, model or None)
+
+    @classmethod
+    def parse_all(cls, told: str) -> "tuple[EngineSpec, ...]":
+        """`gemini:M,local` -> each of them, in the order in which they serve; `none`: nothing. Raises EngineFailed."""
+        if told.strip() == NONE:
+            return ()
+        return tuple(cls.parse(one) for one in told.split(","))
 
     def __str__(self) -> str:
         return f"{self.engine}:{self.model}" if self.model else self.engine

@@ -20,7 +20,7 @@ from nexus_pipeline.engines.chapters import breaks
 from nexus_pipeline.engines.phrases import STOP_WORDS, Phrases, candidates, content, distinct, spread
 from nexus_pipeline.engines.promises import action_items, entities
 from nexus_pipeline.engines.site import EngineSite
-from nexus_pipeline.ports import Embedder, Vectors
+from nexus_pipeline.ports import Cancelled, Embedder, Vectors
 
 Weights = npt.NDArray[np.float64]
 
@@ -91,7 +91,14 @@ class Extractive:
         """The one that it was given."""
         return self._embedder()
 
-    def enrich(self, transcript: Transcript, *, title: str, duration_s: float | None) -> Enrichment:
+    def enrich(
+        self,
+        transcript: Transcript,
+        *,
+        title: str,
+        duration_s: float | None,
+        cancelled: Cancelled,  # noqa: ARG002 - at most 2000 sentences: seconds
+    ) -> Enrichment:
         """Of a transcript without words: empty, category `other`, neutral. Raises ModelMissing, EngineFailed."""
         told = _evenly([s for s in sentences(transcript.segments) if any(c.isalnum() for c in s.text)])
         texts = [s.text for s in told]

@@ -21,6 +21,7 @@ from nexus_pipeline.engines import whisper_models
 from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.engines.voices import Stretch, stretches
 from nexus_pipeline.ports import Cancelled as IsCancelled
+from nexus_pipeline.ports import Hints
 
 log = logging.getLogger(__name__)
 
@@ -92,15 +93,15 @@ class FasterWhisper:
         """What changes its results. `auto` stays `auto`: else moving to another machine would make all of it stale."""
         return {"engine": "faster-whisper", "model": self.chosen, "beam": str(BEAM), "words": str(self.words).lower()}
 
-    def transcribe(
-        self, audio: Path, duration_s: float, language: str | None, cancelled: IsCancelled
-    ) -> Iterator[Window]:
+    def transcribe(self, audio: Path, duration_s: float, hints: Hints, cancelled: IsCancelled) -> Iterator[Window]:
         """Windows in order of time, each as soon as it is heard, one beginning where the one before ends.
 
         A language that the model does not know is heard for instead. Raises ModelMissing, EngineFailed, Cancelled.
         """
         model = self._model(cancelled)
-        hearing = _Hearing(model, words=self.words, language=_known(model, language), cancelled=cancelled)
+        hearing = _Hearing(
+            model, words=self.words, hints=hints, language=_known(model, hints.language), cancelled=cancelled
+        )
         look_s = float(model.feature_extractor.chunk_length)
         first_s = look_s if duration_s <= look_s else min(FIRST_S, look_s)
         window = _Open(0.0)
@@ -194,6 +195,7 @@ class _Hearing:
 
     model: Any
     words: bool
+    hints: Hints
     language: str | None
     cancelled: IsCancelled
     _heard: list[tuple[float, str]] = field(default_factory=list)
@@ -216,6 +218,8 @@ class _Hearing:
                 condition_on_previous_text=False,
                 vad_filter=False,
                 word_timestamps=self.words,
+                initial_prompt=self.hints.prompt,
+                hotwords=", ".join(self.hints.vocabulary) or None,
             )
             self._learn(info.language, info.language_probability)
             for said in heard:

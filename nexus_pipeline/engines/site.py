@@ -5,7 +5,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
+from pydantic import SecretStr
+
 from nexus_pipeline.ports import Embedder
+
+CALLS, TOKENS_A_MINUTE = 4, 200_000
+"""What a vendor's first paid tier bears."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Where a vendor's API is, and how hard it may be asked from this machine."""
+
+    key: SecretStr | None = None
+    base_url: str | None = None
+    calls: int = CALLS
+    tokens_a_minute: int = TOKENS_A_MINUTE
+
+    @property
+    def there(self) -> bool:
+        """Whether a person has set it up: a key, or a server of their own, which may want none."""
+        return self.key is not None or self.base_url is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +33,8 @@ class EngineSite:
     """Plain facts about where an engine runs; an engine takes what it needs and reads nothing else.
 
     `models` is a folder that is tried before anything is fetched; `cache` holds what can be made again;
-    `threads` are for one item, `width` items may be worked on side by side by one loaded engine.
+    `threads` are for one item, `width` items may be worked on side by side by one loaded engine; `gemini` and `openai`
+    are where those APIs are.
     """
 
     models: Path | None
@@ -21,6 +42,8 @@ class EngineSite:
     threads: int
     embedder: Callable[[], Embedder]
     width: int = 1
+    gemini: Cloud = Cloud()
+    openai: Cloud = Cloud()
 
 
 class Engine(Protocol):

@@ -2,10 +2,13 @@
 
 from nexus_pipeline.ports.catalog import Catalog
 from nexus_pipeline.ports.engines import (
+    Answerer,
     Cancelled,
     Embedder,
     Enricher,
     Fingerprinter,
+    Hints,
+    LanguageModel,
     Media,
     Progress,
     Speech,
@@ -16,6 +19,7 @@ from nexus_pipeline.ports.sources import Fetched, Limits, Source
 from nexus_pipeline.ports.stores import Archive, BlobInfo, Blobs, Finder, ItemPassages, Purged
 
 __all__ = [
+    "Answerer",
     "Archive",
     "BlobInfo",
     "Blobs",
@@ -26,7 +30,9 @@ __all__ = [
     "Fetched",
     "Finder",
     "Fingerprinter",
+    "Hints",
     "ItemPassages",
+    "LanguageModel",
     "Limits",
     "Media",
     "Progress",

@@ -1,8 +1,9 @@
 """The machines that do the work, and what passes through them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from nexus_pipeline.domain.fingerprints import Match
 from nexus_pipeline.domain.items import MediaFacts
 from nexus_pipeline.domain.timeline import Chapter, Enrichment, Transcript, Window
 
+S = TypeVar("S")
 Vectors = npt.NDArray[np.float32]
 """Unit-length rows, shape (n, dimensions)."""
 SubFingerprints = npt.NDArray[np.uint32]
@@ -64,6 +66,16 @@ class Fingerprinter(Protocol):
         """Align and judge."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a speech engine is told before it listens. An engine leaves out what it cannot use."""
+
+    language: str | None = None
+    prompt: str | None = None
+    vocabulary: tuple[str, ...] = ()
+    """Names and jargon that may be said."""
+
+
 class Speech(Protocol):
     """Hears."""
 
@@ -73,12 +85,10 @@ class Speech(Protocol):
     def parameters(self) -> Mapping[str, str]:
         """What changes its results: part of the version key."""
 
-    def transcribe(
-        self, audio: Path, duration_s: float, language: str | None, cancelled: Cancelled
-    ) -> Iterator[Window]:
+    def transcribe(self, audio: Path, duration_s: float, hints: Hints, cancelled: Cancelled) -> Iterator[Window]:
         """Windows in order of time, cut at pauses, each as soon as it is heard; segment ids count on from 0.
 
-        Raises ModelMissing, EngineFailed, Cancelled.
+        Raises EngineError (ModelMissing, EngineFailed, EngineBusy, EngineDown ...), Cancelled.
         """
 
 
@@ -103,5 +113,34 @@ class Enricher(Protocol):
     def parameters(self) -> Mapping[str, str]:
         """What changes its results: part of the version key."""
 
-    def enrich(self, transcript: Transcript, *, title: str, duration_s: float | None) -> Enrichment:
-        """Raises ModelMissing, EngineFailed, EngineBusy."""
+    def enrich(
+        self, transcript: Transcript, *, title: str, duration_s: float | None, cancelled: Cancelled
+    ) -> Enrichment:
+        """Raises EngineError (ModelMissing, EngineFailed, EngineBusy, EngineDown, EngineRefused ...), Cancelled."""
+
+
+class LanguageModel(Protocol):
+    """Answers in words: what enrichers, translators and answerers of every vendor are made of."""
+
+    name: str
+    window: int
+    """Tokens that it reads at once, question and answer together."""
+
+    def ask(self, system: str, question: str, schema: type[S], cancelled: Cancelled) -> S:
+        """One answer in the form of a pydantic model.
+
+        Raises EngineBusy, EngineDown, EngineRefused (its rules of safety), EngineEmpty (nothing, or not in that
+        form, again and again), EngineFailed, ModelMissing, Cancelled.
+        """
+
+    def tell(self, system: str, question: str, cancelled: Cancelled) -> Iterator[str]:
+        """The answer's text in pieces as they come; nothing is lost silently: a cut stream raises EngineDown."""
+
+
+class Answerer(Protocol):
+    """Answers a question out of numbered passages."""
+
+    name: str
+
+    def answer(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> Iterator[str]:
+        """Its text in pieces as they come, `[n]` behind what passage n (from 1) says. Raises EngineError, Cancelled."""

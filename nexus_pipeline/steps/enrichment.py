@@ -7,6 +7,7 @@ from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import Skipped
 from nexus_pipeline.domain.timeline import Chapter, Transcript
 from nexus_pipeline.results import read
+from nexus_pipeline.steps.serving import parameters, served
 from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one, silent
 from nexus_pipeline.wiring import Parts
 
@@ -21,11 +22,12 @@ class Brought:
 def enrichment(work: Work, parts: Parts) -> Landed:
     """One call of the enricher; its short facts go onto the item's row, where listings filter by them."""
     item = work.item
-    enricher = parts.engines.enricher(item)
-    if enricher is None:
-        msg = f"item {item.id}: no enricher although the step was not skipped"
-        raise RuntimeError(msg)
-    found = enricher.enrich(read(item, "transcript", Transcript, parts), title=item.title, duration_s=item.duration_s)
+    said = read(item, "transcript", Transcript, parts)
+    done = served(
+        parts.engines.enrichers(item),
+        lambda e: e.enrich(said, title=item.title, duration_s=item.duration_s, cancelled=work.cancelled),
+    )
+    found = done.result
     # who made it knows its chapters better than any model
     given = tuple(chapter for chapter in read(item, "raw", Brought, parts).chapters if chapter.title)
     found = replace(found, chapters=given or found.chapters)
@@ -36,16 +38,15 @@ def enrichment(work: Work, parts: Parts) -> Landed:
         "action_items": len(found.action_items),
         "sentiment": found.sentiment.score,
     }
-    return Landed(work, result=found, facts=facts, numbers=numbers, engine=enricher.name)
+    return Landed(work, result=found, reason=done.because, facts=facts, numbers=numbers, engine=done.engine.name)
 
 
 def _skip(item: Item, parts: Parts) -> Skipped | None:
-    return silent(item, parts) or (Skipped.SWITCHED_OFF if parts.engines.enricher(item) is None else None)
+    return silent(item, parts) or (Skipped.SWITCHED_OFF if not parts.engines.enrichers(item) else None)
 
 
 def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
-    enricher = parts.engines.enricher(item)
-    return {"engine": enricher.name, **enricher.parameters()} if enricher else {"engine": "none"}
+    return parameters(parts.engines.enrichers(item))
 
 
 ENRICHMENT = Step(

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -15,6 +15,7 @@ from nexus_pipeline.domain.states import Skipped, State
 from nexus_pipeline.domain.timeline import Coverage, Segment, Transcript, Window
 from nexus_pipeline.ports import ItemPassages, Speech, Vectors
 from nexus_pipeline.results import INHERITED, RawResult, read
+from nexus_pipeline.steps.serving import parameters, served
 from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one
 from nexus_pipeline.wiring import Parts
 
@@ -36,13 +37,13 @@ def transcript(work: Work, parts: Parts) -> Landed:
         return _landed(work, _transcript.validate_json(parts.blobs.read(inherited)), {})
     if _beside(work.item):
         return _taken(work, parts)
-    speech = parts.engines.speech(work.item)
-    if speech is None:
+    engines = parts.engines.speech(work.item)
+    if not engines:
         return Landed(work, state=State.SKIPPED, reason=Skipped.SWITCHED_OFF)
+    duration_s, hints = work.item.duration_s or 0.0, parts.hints(work.item)
     with parts.blobs.local(read(work.item, "raw", RawResult, parts).files["speech"]) as audio:
-        duration_s = work.item.duration_s or 0.0
-        windows = speech.transcribe(audio, duration_s, work.item.language, work.cancelled)
-        return _heard(work, parts, speech, windows)
+        done = served(engines, lambda e: _heard(work, parts, e, e.transcribe(audio, duration_s, hints, work.cancelled)))
+    return replace(done.result, reason=done.result.reason or done.because)
 
 
 def _heard(work: Work, parts: Parts, speech: Speech, windows: Iterator[Window]) -> Landed:
@@ -140,7 +141,7 @@ def _skip(item: Item, parts: Parts) -> Skipped | None:
         return None
     if not item.channels:
         return Skipped.NO_AUDIO
-    return Skipped.SWITCHED_OFF if parts.engines.speech(item) is None else None
+    return Skipped.SWITCHED_OFF if not parts.engines.speech(item) else None
 
 
 def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
@@ -148,9 +149,8 @@ def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
         return {"duplicate_of": item.duplicate_of}
     if _beside(item):
         return {"beside": item.sidecar_digest or "itself"}
-    speech = parts.engines.speech(item) if item.channels else None
     # The language that a person gave counts; the one that was heard is a result, and would make it stale at once.
-    return {"engine": speech.name, **speech.parameters()} if speech else {"engine": "none"}
+    return parameters(parts.engines.speech(item) if item.channels else ())
 
 
 TRANSCRIPT = Step(

@@ -20,7 +20,7 @@ from nexus_pipeline.engines import SPEECH, build
 from nexus_pipeline.engines.faster_whisper import FasterWhisper, _Clock
 from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.engines.voices import stretches
-from nexus_pipeline.ports import Speech
+from nexus_pipeline.ports import Hints, Speech
 from tests.speech import MODELS, ffmpeg, speak
 
 NANO = "whisper-nano-en"
@@ -68,7 +68,7 @@ def _seconds(path: Path) -> float:
 
 
 def _hear(speech: Speech, path: Path, language: str | None = None) -> list[Window]:
-    return list(speech.transcribe(path, _seconds(path), language, lambda: False))
+    return list(speech.transcribe(path, _seconds(path), Hints(language), lambda: False))
 
 
 def _text(windows: list[Window]) -> list[str]:
@@ -142,7 +142,7 @@ def test_items_can_be_heard_side_by_side(minute: Path) -> None:
 
 
 def test_cancelling_is_seen_between_segments(speech: Speech, minute: Path) -> None:
-    windows = speech.transcribe(minute, _seconds(minute), None, lambda: stopped)
+    windows = speech.transcribe(minute, _seconds(minute), Hints(), lambda: stopped)
     stopped = False
     assert next(windows).segments
     stopped = True
@@ -154,7 +154,7 @@ def test_what_is_no_flac_fails_with_what_to_do(speech: Speech, tmp_path: Path) -
     path = tmp_path / "list.flac"
     path.write_text("#EXTM3U\nfile:///etc/hostname\n")
     with pytest.raises(EngineFailed, match="rerun --from raw"):
-        list(speech.transcribe(path, 1.0, None, lambda: False))
+        list(speech.transcribe(path, 1.0, Hints(), lambda: False))
 
 
 def test_parameters_name_the_model(speech: Speech) -> None:
@@ -222,7 +222,7 @@ seconds = []
 for _ in range(2):
     began = time.monotonic()
     try:
-        next(engine.transcribe(Path("none.flac"), 1.0, None, lambda: False))
+        next(engine.transcribe(Path("none.flac"), 1.0, Hints(), lambda: False))
     except NexusError as error:
         caught = error
     seconds.append(time.monotonic() - began)
@@ -249,7 +249,7 @@ def test_a_damaged_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "model.bin").write_bytes(b"half")
     with pytest.raises(EngineFailed, match="cannot be loaded"):
-        next(FasterWhisper("torn", tmp_path).transcribe(tmp_path / "x.flac", 1.0, None, lambda: False))
+        next(FasterWhisper("torn", tmp_path).transcribe(tmp_path / "x.flac", 1.0, Hints(), lambda: False))
 
 
 def test_get_leaves_a_model_alone_that_is_there_and_refuses_one_that_nobody_knows(tmp_path: Path) -> None:
@@ -277,9 +277,10 @@ import json, resource, sys, time
 from pathlib import Path
 from typing import Any
 from nexus_pipeline.engines.faster_whisper import FasterWhisper
+from nexus_pipeline.ports import Hints
 began = time.monotonic()
 engine, first_s, segments = FasterWhisper(sys.argv[1], Path(sys.argv[2])), None, 0
-for window in engine.transcribe(Path(sys.argv[3]), float(sys.argv[4]), None, lambda: False):
+for window in engine.transcribe(Path(sys.argv[3]), float(sys.argv[4]), Hints(), lambda: False):
     segments += len(window.segments)
     first_s = first_s or (time.monotonic() - began if window.segments else None)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
