@@ -1,13 +1,14 @@
 """What every engine is built with, and what every engine class offers: the door by which a new one comes in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
-from pydantic import SecretStr
+from nexus_pipeline.ports import Cancelled, Embedder, Progress
 
-from nexus_pipeline.ports import Embedder
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 CALLS, TOKENS_A_MINUTE = 4, 200_000
 """What a vendor's first paid tier bears."""
@@ -17,7 +18,7 @@ CALLS, TOKENS_A_MINUTE = 4, 200_000
 class Cloud:
     """Where a vendor's API is, and how hard it may be asked from this machine."""
 
-    key: SecretStr | None = None
+    key: "SecretStr | None" = None
     base_url: str | None = None
     calls: int = CALLS
     tokens_a_minute: int = TOKENS_A_MINUTE
@@ -32,9 +33,9 @@ class Cloud:
 class EngineSite:
     """Plain facts about where an engine runs; an engine takes what it needs and reads nothing else.
 
-    `models` is a folder that is tried before anything is fetched; `cache` holds what can be made again;
-    `threads` are for one item, `width` items may be worked on side by side by one loaded engine; `gemini` and `openai`
-    are where those APIs are.
+    `models` is a folder that is tried before anything is fetched, and fetched into; `cache` holds what can be made
+    again; `threads` are for one item, `width` items may be worked on side by side by one loaded engine; `gemini` and
+    `openai` are where those APIs are.
     """
 
     models: Path | None
@@ -60,3 +61,28 @@ class Engine(Protocol):
     @classmethod
     def get(cls, model: str | None, site: EngineSite) -> None:
         """Fetch the weights; nothing to do when they are there. Raises ModelMissing when they cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a model before it is fetched."""
+
+    bytes: int | None = None
+    licence: str | None = None
+
+
+@runtime_checkable
+class Weighty(Engine, Protocol):
+    """What an engine offers besides where it has weights: `nexus models` then lists, fetches, checks, removes them."""
+
+    @classmethod
+    def offers(cls, site: EngineSite) -> Mapping[str | None, Known]:
+        """The models that people usually take, and those on this machine; None: the one without a name."""
+
+    @classmethod
+    def lies(cls, model: str | None, site: EngineSite) -> Path | None:
+        """The folder with the weights, if they are on this machine."""
+
+    @classmethod
+    def fetch(cls, model: str | None, site: EngineSite, progress: Progress, cancelled: Cancelled) -> None:
+        """As `get`, and tells how far it is. Raises ModelMissing, Cancelled."""
