@@ -13,6 +13,7 @@ from nexus_pipeline.engines.site import Engine, EngineSite
 
 SPEECH = {
     "faster-whisper": "nexus_pipeline.engines.faster_whisper:FasterWhisper",
+    "sidecar": "nexus_pipeline.engines.sidecar:Sidecar",
 }
 EMBEDDERS = {
     "minilm": "nexus_pipeline.engines.minilm:MiniLM",
