@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     tokens_a_minute: int = Field(
         TOKENS_A_MINUTE, ge=1000, description="Tokens a minute that a cloud engine is sent from this machine."
     )
-    models: Path | None = Field(None, description="Folder with models; tried before anything is fetched.")
+    models: Path | None = Field(None, description="Folder with models: tried first, and fetched into.")
     batch: int = Field(64, ge=1, le=1000, description="Items in one run at most.")
     width: Annotated[dict[str, int], NoDecode] = Field(
         default_factory=dict, description="Items side by side for each step, `transcript=2,raw=4`."

@@ -12,6 +12,7 @@ from nexus_api.cli import COMMANDS
 from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.states import State
 from nexus_pipeline.settings import Settings
+from nexus_pipeline.wiring import CATALOGUES
 from samples.scripts import scripts
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +79,13 @@ def test_the_tree_of_errors_is_drawn_as_it_is():
 
 def test_the_words_name_every_state_of_a_step():
     assert [state for state in State if state not in text("docs/words.md")] == []
+
+
+def test_every_engine_stands_in_the_table_with_what_it_needs_its_limits_and_its_licence():
+    told = {(step, engine): cells for step, engine, *cells in rows("docs/engines.md")}
+    there = {(step, engine) for step, catalogue in CATALOGUES.items() for engine in catalogue}
+    assert there - set(told) == set()
+    assert [engine for engine, cells in told.items() if len(cells) != 3 or not all(cells)] == []
 
 
 def test_every_sample_stands_in_their_readme():
