@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlsplit
 COMMIT = "c0ffee" + "0" * 34
 LARGE = 10_000
 """Files from so many bytes on are kept in the large store, which has sha256 digests; smaller ones in git."""
-BLOCK = 16_384
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
     """Says nothing to whoever asks for a file."""
     pace_s: float = 0.0
     """It waits so long before each block."""
+    block: int = 16_384
     digests: bool = True
     store: str | None = None
     """Where large files are: another server; itself without it."""
@@ -127,9 +127,9 @@ class Hub(http.server.BaseHTTPRequestHandler):
         if cut:
             type(self).cuts -= 1
             data = data[: self.cut_at]
-        for at in range(0, len(data), BLOCK):
+        for at in range(0, len(data), self.block):
             time.sleep(self.pace_s)
-            self.wfile.write(data[at : at + BLOCK])
+            self.wfile.write(data[at : at + self.block])
         self.sent.append(len(data))
         if cut:
             self.close_connection = True

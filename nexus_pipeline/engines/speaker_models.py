@@ -91,8 +91,8 @@ def fetch(name: str, site: EngineSite, progress: Progress, cancelled: Cancelled,
         return found
     if name not in MODELS:
         raise ModelMissing(missing(name, site))
+    to = weights.target(weights.places(site))
     try:
-        to = weights.places(site)[0]
         return weights.fetch(MODELS[name], to, progress, cancelled, probe_s=probe_s)
     except ModelMissing as error:
         raise ModelMissing(f"{missing(name, site)} ({error})") from error

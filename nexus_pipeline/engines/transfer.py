@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 PROBE_S = 10.0
 """Seconds without a byte after which a server is given up, also before the first one."""
+SLOWEST = 1000
+"""Bytes a second over three such spans, below which a connection is taken for broken: others wait behind it."""
 TRIES = 5
 """Of a download that breaks; then what has come is kept for the next time."""
 REDIRECTS = 5
@@ -154,6 +157,7 @@ class _Download:
         told = answer.headers.get("Content-Range", "")
         goes_on = answer.status_code == _PARTIAL and told.startswith(f"bytes {start}-")
         at, most = start if goes_on else 0, self.address.bytes
+        pace = _Pace(3 * (self.client.timeout.read or PROBE_S), at)
         with self.to.open("ab" if goes_on else "wb") as file:
             for block in answer.iter_raw():
                 _look(self.stop)
@@ -163,8 +167,24 @@ class _Download:
                     raise ModelMissing(f"{answer.url.host} sends more than the {most} bytes that there should be")
                 file.write(block)
                 self.came(at)
+                pace.look(at)
         if at < most:
             raise _Broken
+
+
+class _Pace:
+    """Whether enough comes. Raises _Broken when not."""
+
+    def __init__(self, span_s: float, at: int) -> None:
+        self._span_s, self._at, self._since = span_s, at, time.monotonic()
+
+    def look(self, at: int) -> None:
+        passed = time.monotonic() - self._since
+        if passed < self._span_s:
+            return
+        if at - self._at < SLOWEST * passed:
+            raise _Broken
+        self._at, self._since = at, time.monotonic()
 
 
 def _only_https(request: "httpx.Request") -> None:

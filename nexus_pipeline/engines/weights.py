@@ -1,7 +1,8 @@
 """Weights that lie at an address: fetched once for all processes of a machine, each file checked by its digest.
 
 A model is a folder, `{models}/{name}`, that appears whole or not at all; beside its files lies `weights.json`, which
-says what they were when they came. `{models}` is NEXUS_MODELS, or the cache's own folder where that is not set.
+says what they were when they came. `{models}` is NEXUS_MODELS, or the cache's own folder where that is not set or
+may not be written.
 """
 
 import json
@@ -10,7 +11,7 @@ import os
 import shutil
 import tarfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
@@ -59,9 +60,14 @@ class Weights:
 
 
 def places(site: EngineSite) -> tuple[Path, ...]:
-    """The folders that hold models; the first one is that into which they are fetched."""
+    """The folders that hold models, in the order in which they are looked into."""
     ours = site.cache / "models"
     return (site.models, ours) if site.models else (ours,)
+
+
+def target(places: Sequence[Path]) -> Path:
+    """The folder into which models are fetched: the first in which one may write, else the first."""
+    return next((place for place in places if _writable(place)), places[0])
 
 
 def folder(weights: Weights, site: EngineSite) -> Path | None:
@@ -95,7 +101,7 @@ def fetch(
 
     Args:
         weights: What to fetch.
-        to: The folder that holds models, `places(site)[0]`.
+        to: The folder that holds models: `target(places(site))`.
         progress: Told from another thread.
         cancelled: Looked at ten times a second; what has come is kept, and the next call goes on from there.
         headers: For the hosts that the addresses name, and no others.
@@ -292,6 +298,11 @@ class _Came:
 def _part(coming: Path, address: Address) -> Path:
     """Named by its digest: what lies there is of no other version."""
     return coming / f"{address.digest.rpartition(':')[2]}.part"
+
+
+def _writable(place: Path) -> bool:
+    at = next(at for at in (place, *place.parents) if at.exists())
+    return at.is_dir() and os.access(at, os.W_OK)
 
 
 def _whole(weights: Weights, at: Path) -> bool:

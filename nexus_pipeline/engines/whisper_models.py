@@ -101,7 +101,7 @@ def fetch(
     probe_s: float = PROBE_S,
     endpoint: str | None = None,
 ) -> Path:
-    """Download into the first of the places; the folder.
+    """Download into the first of the places in which one may write; the folder.
 
     Args:
         name: As faster-whisper knows it, or `OWNER/NAME` on the hub.
@@ -113,9 +113,10 @@ def fetch(
 
     Raises ModelMissing when the hub does not answer in time or gives something else than it says, Cancelled.
     """
-    to = next(filter(None, places), None)
-    if to is None or not _askable(name):
+    there = [place for place in places if place]
+    if not there or not _askable(name):
         raise ModelMissing(missing(name, *places))
+    to = weights.target(there)
     from huggingface_hub import get_token
 
     token = get_token()

@@ -168,6 +168,22 @@ def test_a_server_that_says_nothing_is_given_up(one, origin, tmp_path):
     assert time.monotonic() - began < 5
 
 
+def test_a_drip_is_no_download(one, origin, tmp_path):
+    origin[1].block, origin[1].pace_s = 20, 0.1
+    began = time.monotonic()
+    with pytest.raises(ModelMissing, match="goes on from there next time"):
+        fetch(one, tmp_path, probe_s=0.3)
+    assert time.monotonic() - began < 30
+
+
+def test_where_a_persons_folder_may_not_be_written_models_go_into_our_own(tmp_path):
+    (tmp_path / "file").write_text("")
+    ours = tmp_path / "cache" / "models"
+    assert weights.target([tmp_path / "mine", ours]) == tmp_path / "mine"
+    assert weights.target([tmp_path / "file" / "mine", ours]) == ours
+    assert weights.target([tmp_path / "file" / "mine"]) == tmp_path / "file" / "mine"
+
+
 def test_nobody_there_is_said_at_once(tmp_path):
     model = Weights("x", {"x": Address("http://127.0.0.1:9/x", sha256(b"x"), 1)})
     with pytest.raises(ModelMissing, match=r"does not answer \(ConnectError\)"):
