@@ -28,12 +28,11 @@ _PYANNOTE = Address(
 )
 
 
-def _model(name: str, embedding: str, sha256: str, length: int, threshold: float) -> Weights:
-    address = Address(f"{_RELEASES}/speaker-recongition-models/{embedding}", f"sha256:{sha256}", length)
+def _model(name: str, embedding: Address, licence: str, threshold: float) -> Weights:
     return Weights(
         f"sherpa-onnx-{name}",
-        {SEGMENTATION: _PYANNOTE, EMBEDDING: address},
-        licence="MIT AND CC-BY-4.0",
+        {SEGMENTATION: _PYANNOTE, EMBEDDING: embedding},
+        licence=f"MIT AND {licence}",
         texts={SETTINGS: json.dumps({"threshold": threshold}) + "\n"},
     )
 
@@ -42,16 +41,22 @@ MODELS = {
     # best by far in public comparisons on meetings and broadcasts (AMI, VoxConverse; read 2026-11), at 0.9 to 1.0
     "titanet-small": _model(
         "titanet-small",
-        "nemo_en_titanet_small.onnx",
-        "ad4a1802485d8b34c722d2a9d04249662f2ece5d28a7a039063ca22f515a789e",
-        40_257_283,
+        Address(
+            f"{_RELEASES}/speaker-recongition-models/nemo_en_titanet_small.onnx",
+            "sha256:ad4a1802485d8b34c722d2a9d04249662f2ece5d28a7a039063ca22f515a789e",
+            40_257_283,
+        ),
+        "Apache-2.0",  # NeMo's, which its card on NGC names
         threshold=1.0,
     ),
     "resnet34": _model(
         "resnet34",
-        "wespeaker_en_voxceleb_resnet34_LM.onnx",
-        "e9848563da86f263117134dfd7ad63c92355b37de492b55e325400c9d9c39012",
-        26_530_550,
+        Address(
+            f"{_RELEASES}/speaker-recongition-models/wespeaker_en_voxceleb_resnet34_LM.onnx",
+            "sha256:e9848563da86f263117134dfd7ad63c92355b37de492b55e325400c9d9c39012",
+            26_530_550,
+        ),
+        "CC-BY-4.0",  # as VoxCeleb, on which it was trained
         threshold=0.6,
     ),
 }
