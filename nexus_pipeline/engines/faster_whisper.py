@@ -7,8 +7,7 @@ does not mislead it, and silence, over which Whisper invents text, is never show
 
 import logging
 import time
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from nexus_pipeline.domain.timeline import Segment, Window, Word
 from nexus_pipeline.engines import weights, whisper_models
 from nexus_pipeline.engines.site import EngineSite, Known
 from nexus_pipeline.engines.transfer import PROBE_S
-from nexus_pipeline.engines.voices import Stretch, stretches
+from nexus_pipeline.engines.voices import Clock, Stretch, stretches
 from nexus_pipeline.ports import Cancelled as IsCancelled
 from nexus_pipeline.ports import Hints, Progress
 
@@ -213,7 +212,7 @@ class _Hearing:
         """What is said in a stretch; ids from `first_id`, times of the item, inside the stretch."""
         if not stretch.pieces:
             return
-        clock = _Clock(stretch.pieces)
+        clock = Clock(stretch.pieces)
         number = first_id
         with _as_engine_failed("the speech model stopped with an error; a smaller model needs less memory"):
             heard, info = self.model.transcribe(
@@ -245,27 +244,6 @@ class _Hearing:
         self._heard.append((probability, language))
         self.language = max(self._heard)[1]
         self._sure = probability >= _SURE or len(self._heard) >= _TRIES
-
-
-class _Clock:
-    """Seconds of the item at seconds of the sound that was heard, from which silences are left out."""
-
-    def __init__(self, pieces: Sequence[tuple[float, float]]) -> None:
-        self.pieces = pieces
-        self.starts = [0.0]
-        for a, b in pieces[:-1]:
-            self.starts.append(self.starts[-1] + b - a)
-
-    def span(self, start: float, end: float) -> tuple[float, float]:
-        """Both ends; a start on a cut belongs to the piece behind it, an end to the piece before it."""
-        start_s = self._at(start, bisect_right(self.starts, start + 0.02) - 1)  # 0.02 s: Whisper's precision
-        end_s = self._at(end, bisect_right(self.starts, end - 0.02) - 1)
-        return start_s, max(start_s, end_s)
-
-    def _at(self, heard_s: float, piece: int) -> float:
-        i = max(piece, 0)
-        a, b = self.pieces[i]
-        return round(min(max(a + heard_s - self.starts[i], a), b), 3)
 
 
 def _known(model: Any, language: str | None) -> str | None:

@@ -4,7 +4,8 @@ The detector comes with faster-whisper and needs no download. It carries its sta
 pieces leave no trace; memory does not grow with the recording.
 """
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,28 @@ class Stretch:
     voiced_s: float
     pieces: tuple[tuple[float, float], ...]
     audio: Samples
+
+
+class Clock:
+    """Seconds of the item at seconds of the sound that was heard, from which silences are left out."""
+
+    def __init__(self, pieces: Sequence[tuple[float, float]]) -> None:
+        """Pieces of the item, in seconds, as they follow each other in the sound."""
+        self.pieces = pieces
+        self.starts = [0.0]
+        for a, b in pieces[:-1]:
+            self.starts.append(self.starts[-1] + b - a)
+
+    def span(self, start: float, end: float) -> tuple[float, float]:
+        """Both ends; a start on a cut belongs to the piece behind it, an end to the piece before it."""
+        start_s = self._at(start, bisect_right(self.starts, start + 0.02) - 1)  # 0.02 s: Whisper's precision
+        end_s = self._at(end, bisect_right(self.starts, end - 0.02) - 1)
+        return start_s, max(start_s, end_s)
+
+    def _at(self, heard_s: float, piece: int) -> float:
+        i = max(piece, 0)
+        a, b = self.pieces[i]
+        return round(min(max(a + heard_s - self.starts[i], a), b), 3)
 
 
 def stretches(path: Path, *, limit_s: float, first_s: float, cancelled: IsCancelled) -> Iterator[Stretch]:

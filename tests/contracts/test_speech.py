@@ -17,9 +17,9 @@ import pytest
 from nexus_pipeline.domain.errors import Cancelled, EngineFailed, ModelMissing
 from nexus_pipeline.domain.timeline import Window
 from nexus_pipeline.engines import SPEECH, build
-from nexus_pipeline.engines.faster_whisper import FasterWhisper, _Clock
+from nexus_pipeline.engines.faster_whisper import FasterWhisper
 from nexus_pipeline.engines.site import EngineSite
-from nexus_pipeline.engines.voices import stretches
+from nexus_pipeline.engines.voices import Clock, stretches
 from nexus_pipeline.ports import Hints, Speech
 from tests.speech import MODELS, ffmpeg, speak
 
@@ -176,7 +176,7 @@ def test_words_are_timed_inside_their_segments_where_they_are_wanted(tmp_path: P
 
 
 def test_a_time_on_a_cut_belongs_to_the_side_that_was_meant() -> None:
-    clock = _Clock([(10.0, 14.0), (30.0, 33.0)])
+    clock = Clock([(10.0, 14.0), (30.0, 33.0)])
     assert clock.span(0.5, 4.0) == (10.5, 14.0)
     assert clock.span(4.0, 6.5) == (30.0, 32.5)
     assert clock.span(3.0, 99.0) == (13.0, 33.0)
