@@ -1,7 +1,9 @@
 """The line to a vendor's API: calls under way, tokens a minute, retries, a breaker, and a way out for who cancels.
 
-Limits hold for all processes of this machine that share a cache folder; the breaker is each process's own. Vendors'
-clients retry nothing themselves: everything is decided here, once for all of them.
+Limits hold for all processes of this machine that share a cache folder; the breaker, and the wait that a vendor asks
+for, are each process's own. Vendors' clients retry nothing themselves: everything is decided here, once for all of
+them. What a vendor says stays out of errors and logs, for it may repeat words of the item: an error of ours carries
+no trace of the vendor's.
 """
 
 import logging
@@ -12,13 +14,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from circuitbreaker import CircuitBreaker
+from circuitbreaker import STATE_CLOSED, STATE_HALF_OPEN, CircuitBreaker
 from portalocker import NamedBoundedSemaphore
-from pyrate_limiter import Duration, Limiter, Rate, SQLiteBucket
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from pyrate_limiter import Duration, Rate, RateItem, SQLiteBucket
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_after_delay
+from tenacity import wait_exponential_jitter as backoff
 
 from nexus_pipeline.domain.errors import Cancelled, EngineBusy, EngineDown, NexusError
 from nexus_pipeline.engines.site import Cloud
@@ -33,6 +37,8 @@ WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
 """Before the second call, doubled each time; who asks for a longer wait gets the item back later."""
 OUTAGES, OPEN_S = 5, 60.0
 """So many calls in a row without an answer open the breaker; after so many seconds one call tries again."""
+ANSWER_S = 600.0
+"""For a whole answer, or from one piece of a stream to the next: a server that drips must not hold an item for ever."""
 LOOK_S = 0.1
 """How often a person's cancellation is looked for."""
 UNIT = 1000
@@ -40,24 +46,51 @@ UNIT = 1000
 _END: Any = object()
 
 
+class Barred(EngineDown):
+    """It answers, and not to us: a key that is missing or refused, an account without money. Asking again is vain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a line bears with its vendor; the constants above say what each is."""
+
+    tries: int = TRIES
+    wait_s: float = WAIT_S
+    longest_wait_s: float = LONGEST_WAIT_S
+    outages: int = OUTAGES
+    open_s: float = OPEN_S
+    answer_s: float = ANSWER_S
+
+
 class Line:
     """The line to one vendor, for all its engines of this process."""
 
-    def __init__(self, name: str, cloud: Cloud, folder: Path, told: Callable[[Exception], NexusError | None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        cloud: Cloud,
+        folder: Path,
+        told: Callable[[Exception], NexusError | None],
+        patience: Patience | None = None,
+    ) -> None:
         """Calls nobody yet.
 
         Args:
             name: The vendor's; limits are shared under it.
             cloud: How hard it may be asked.
             folder: Where this machine's limits are kept.
-            told: A vendor's error as ours: EngineBusy where it asks to wait, EngineDown where it does not answer;
-                None for what is no error of the vendor's.
+            told: A vendor's error as ours: EngineBusy where it asks to wait, EngineDown where it does not answer,
+                Barred where asking again is vain; None for what is no error of the vendor's.
+            patience: How long to bear with it.
         """
-        self.name, self.cloud = name, cloud
+        self.name, self.cloud, self.patience = name, cloud, patience or Patience()
         self._folder, self._told = folder, told
-        self._breaker = CircuitBreaker(OUTAGES, OPEN_S, EngineDown, name)
+        self._breaker = CircuitBreaker(self.patience.outages, self.patience.open_s, EngineDown, name)
+        self._trying = False  # whether one call looks if the vendor is back
+        self._not_before = 0.0  # time.monotonic() until which the vendor asked to wait
         self._lock = threading.Lock()
-        self._limiter: Limiter | None = None
+        self._first = threading.Lock()  # who waits for tokens first, gets them first
+        self._bucket: SQLiteBucket | None = None
 
     def call(self, do: Callable[[], R], *, tokens: int, cancelled: IsCancelled) -> R:
         """What `do` gives. It may be left behind in its thread when a person cancels: bound it by time-outs.
@@ -77,116 +110,176 @@ class Line:
 
     def stream(self, open_: Callable[[], Iterator[R]], *, tokens: int, cancelled: IsCancelled) -> Iterator[R]:
         """What `open_`'s iterator gives, as it comes; tried again only while nothing has come. Raises as `call`."""
-        came, first = self._again_and_again(lambda: self._begun(open_, tokens, cancelled), cancelled)
-        while first is not _END:
-            yield first
-            first = self._outcome(came, cancelled)
+        came, piece = self._again_and_again(lambda: self._begun(open_, tokens, cancelled), cancelled)
+        try:
+            while piece is not _END:
+                yield piece
+                piece = self._counted(lambda: self._next(came, cancelled))
+        finally:
+            came.left.set()
 
-    def _begun(self, open_: Callable[[], Iterator[R]], tokens: int, cancelled: IsCancelled) -> "tuple[_Came, Any]":
-        came = _Came()
+    # ------------------------------------------------------------ one call
+
+    def _once(self, do: Callable[[], R], tokens: int, cancelled: IsCancelled) -> R:
         self._wait_for_tokens(tokens, cancelled)
+        future: Future[R] = Future()
+        come = _Came()
 
         def run() -> None:
             try:
-                with self._slot(came.left.is_set):
-                    for piece in open_():
+                with self._slot(come):
+                    future.set_result(do())
+            except BaseException as error:  # noqa: BLE001 - handed on to whoever waits
+                future.set_exception(error)
+
+        threading.Thread(target=run, name=f"{self.name} call", daemon=True).start()
+        while not future.done():
+            self._look(come, cancelled)
+            try:
+                future.exception(timeout=LOOK_S)
+            except NotYet:
+                continue
+        error = future.exception()
+        if error is not None:
+            raise self._ours(error)
+        return future.result()
+
+    def _begun(self, open_: Callable[[], Iterator[R]], tokens: int, cancelled: IsCancelled) -> "tuple[_Came, Any]":
+        self._wait_for_tokens(tokens, cancelled)
+        came = _Came()
+
+        def run() -> None:
+            try:
+                with self._slot(came):
+                    pieces = open_()
+                    for piece in pieces:
                         if came.left.is_set():
-                            return
-                        came.queue.put(piece)
-                came.queue.put(_END)
-            except Exception as error:  # noqa: BLE001 - handed on to whoever reads
-                came.queue.put(_Failed(error))
+                            break
+                        came.put(piece)
+                    getattr(pieces, "close", lambda: None)()
+                came.put(_END)
+            except BaseException as error:  # noqa: BLE001 - handed on to whoever reads
+                came.put(_Failed(error))
 
         threading.Thread(target=run, name=f"{self.name} stream", daemon=True).start()
-        return came, self._outcome(came, cancelled)
+        return came, self._next(came, cancelled)
 
-    def _outcome(self, came: "_Came", cancelled: IsCancelled) -> Any:
+    def _next(self, came: "_Came", cancelled: IsCancelled) -> Any:
         while True:
-            if cancelled():
-                came.left.set()
-                raise Cancelled(f"stopped while {self.name} was answering")
+            self._look(came, cancelled)
             try:
                 piece = came.queue.get(timeout=LOOK_S)
             except queue.Empty:
                 continue
-            with self._breaker, self._translated():
-                if isinstance(piece, _Failed):
-                    raise piece.error
+            if isinstance(piece, _Failed):
+                raise self._ours(piece.error)
             return piece
 
+    def _look(self, come: "_Came", cancelled: IsCancelled) -> None:
+        """Leave it alone when a person wants that, or when it has taken too long."""
+        if cancelled():
+            come.left.set()
+            raise Cancelled(f"stopped while {self.name} was asked")
+        if come.lives_at is not None and time.monotonic() - come.lives_at > self.patience.answer_s:
+            come.left.set()
+            raise EngineDown(f"{self.name} did not end its answer in {self.patience.answer_s:.0f} s")
+
+    def _ours(self, error: BaseException) -> BaseException:
+        """An error as ours; what nobody knows stays itself."""
+        if isinstance(error, NexusError) or not isinstance(error, Exception):
+            return error
+        return self._told(error) or error
+
+    # ------------------------------------------------------------ again, or not
+
     def _again_and_again(self, do: Callable[[], R], cancelled: IsCancelled) -> R:
+        bears = self.patience
+        waits = backoff(bears.wait_s, bears.longest_wait_s, jitter=bears.wait_s / 2)
+        ends = stop_after_attempt(bears.tries) | stop_after_delay(bears.answer_s)
+
         def wait(state: RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            asked = getattr(error, "retry_after_s", None) or 0.0
-            return float(max(asked, min(WAIT_S * 2 ** (state.attempt_number - 1), LONGEST_WAIT_S)))
+            return max(_asked_s(state), float(waits(state)))
 
         def enough(state: RetryCallState) -> bool:
-            return stop_after_attempt(TRIES)(state) or wait(state) > LONGEST_WAIT_S or self._breaker.opened
+            return ends(state) or _asked_s(state) > bears.longest_wait_s or self._breaker.opened
 
         retrying = Retrying(
-            retry=retry_if_exception_type((EngineBusy, EngineDown)),
+            retry=retry_if_exception(lambda e: isinstance(e, EngineBusy | EngineDown) and not isinstance(e, Barred)),
             wait=wait,
             stop=enough,
             sleep=lambda seconds: _sleep(seconds, self.name, cancelled),
             reraise=True,
         )
-        answer: R = retrying(self._unless_open, do)
+        answer: R = retrying(self._when_let, do, cancelled)
         return answer
 
-    def _unless_open(self, do: Callable[[], R]) -> R:
-        if self._breaker.opened:
-            raise EngineDown(
-                f"{self.name} has not answered {OUTAGES} times in a row; it is asked again in "
-                f"{max(1, int(self._breaker.open_remaining))} s"
-            )
-        return do()
-
-    def _once(self, do: Callable[[], R], tokens: int, cancelled: IsCancelled) -> R:
-        self._wait_for_tokens(tokens, cancelled)
-        future: Future[R] = Future()
-        left = threading.Event()
-
-        def run() -> None:
-            try:
-                with self._slot(left.is_set):
-                    future.set_result(do())
-            except Exception as error:  # noqa: BLE001 - handed on to whoever waits
-                future.set_exception(error)
-
-        threading.Thread(target=run, name=f"{self.name} call", daemon=True).start()
-        while not future.done():
-            if cancelled():
-                left.set()
-                raise Cancelled(f"stopped while {self.name} was asked")
-            try:
-                future.exception(timeout=LOOK_S)
-            except NotYet:
-                continue
-        with self._breaker, self._translated():
-            return future.result()
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _when_let(self, do: Callable[[], R], cancelled: IsCancelled) -> R:
+        """Do it when the vendor's own wait is over, unless that is long or the breaker is open."""
+        wait_s = self._not_before - time.monotonic()
+        if wait_s > self.patience.longest_wait_s:
+            busy = EngineBusy(f"{self.name} wants to be asked again in {wait_s:.0f} s")
+            busy.retry_after_s = wait_s
+            raise busy
+        _sleep(wait_s, self.name, cancelled)
+        tries = self._let()
         try:
-            yield
-        except NexusError:
+            return self._counted(do)
+        finally:
+            if tries:
+                self._trying = False
+
+    def _let(self) -> bool:
+        """Whether this call tries if the vendor is back: one alone does. Raises EngineDown while it is open."""
+        with self._lock:
+            if self._breaker.state == STATE_CLOSED:
+                return False
+            if self._breaker.state == STATE_HALF_OPEN and not self._trying:
+                self._trying = True
+                return True
+            wait_s = max(1, self._breaker.open_remaining)
+            raise EngineDown(
+                f"{self.name} has not answered {self.patience.outages} times in a row and is asked again in "
+                f"{wait_s} s: {self._breaker.last_failure}"
+            )
+
+    def _counted(self, do: Callable[[], R]) -> R:
+        """Do it, and tell the breaker whether the vendor answered."""
+        try:
+            answer = do()
+        except Cancelled:
             raise
-        except Exception as error:
-            ours = self._told(error)
-            if ours is None:
-                raise
-            # not `from error`: a vendor's message may carry words of the item
-            raise ours from None
+        except NexusError as error:
+            self._tell_breaker(error)
+            if error.retry_after_s is not None:
+                self._not_before = max(self._not_before, time.monotonic() + error.retry_after_s)
+            raise
+        self._tell_breaker(None)
+        return answer
+
+    def _tell_breaker(self, error: NexusError | None) -> None:
+        outage = isinstance(error, EngineDown) and not isinstance(error, Barred)
+        with self._lock:
+            was_open = self._breaker.state != STATE_CLOSED
+            if outage:
+                # an error of its own: it is kept, and what was raised holds whole requests by its traceback
+                self._breaker.__exit__(EngineDown, EngineDown(str(error)), None)
+            else:
+                self._breaker.reset()
+            is_open = self._breaker.state != STATE_CLOSED
+        if is_open != was_open:
+            log.warning("breaker line=%s open=%s", self.name, is_open)
+
+    # ------------------------------------------------------------ limits
 
     @contextmanager
-    def _slot(self, left: Callable[[], bool]) -> Iterator[None]:
+    def _slot(self, come: "_Came") -> Iterator[None]:
         """One of the calls that may be under way on this machine."""
         self._folder.mkdir(parents=True, exist_ok=True)
         slots = NamedBoundedSemaphore(self.cloud.calls, name=self.name, directory=str(self._folder))
         while slots.acquire(timeout=LOOK_S, check_interval=LOOK_S / 2, fail_when_locked=False) is None:
-            if left():
-                raise Cancelled(f"stopped while waiting for a free call to {self.name}")
+            _stop_if(come.left.is_set, self.name)
         try:
+            come.lives_at = time.monotonic()
             yield
         finally:
             slots.release()
@@ -195,39 +288,67 @@ class Line:
         """Until this minute's tokens of this machine suffice; a call larger than a minute's waits for all of them."""
         limit = max(1, self.cloud.tokens_a_minute // UNIT)
         weight = min(limit, -(-tokens // UNIT) or 1)
-        while not self._tokens(limit).try_acquire(self.name, weight, blocking=False):
-            _sleep(LOOK_S * 5, self.name, cancelled)
+        while not self._first.acquire(timeout=LOOK_S):
+            _stop_if(cancelled, self.name)
+        try:
+            while not self._taken(limit, weight):
+                _sleep(LOOK_S, self.name, cancelled)
+        finally:
+            self._first.release()
 
-    def _tokens(self, limit: int) -> Limiter:
-        with self._lock:
-            if self._limiter is None:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                bucket = SQLiteBucket.init_from_file(
-                    [Rate(limit, Duration.MINUTE)],
-                    table=f"tokens_{self.name}",
-                    db_path=str(self._folder / f"{self.name}.sqlite"),
-                    use_file_lock=True,
-                )
-                self._limiter = Limiter(bucket)
-            return self._limiter
+    def _taken(self, limit: int, weight: int) -> bool:
+        """Whether the minute had so many units left; only who holds `_first` comes here.
+
+        The bucket is asked without the library's Limiter, which cannot handle today's filelock (pyrate-limiter 4.5.1:
+        "timeout must be a number of seconds, not bool") and keeps a thread for what `leak` does here.
+        """
+        if self._bucket is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._bucket = SQLiteBucket.init_from_file(
+                [Rate(limit, Duration.MINUTE)],
+                table=f"tokens_{self.name}",
+                db_path=str(self._folder / f"{self.name}.sqlite"),
+                use_file_lock=True,
+            )
+        now_ms = time.time_ns() // 1_000_000  # the bucket's own clock
+        newest = self._bucket.peek(0)
+        if newest is not None and newest.timestamp > now_ms + Duration.MINUTE:
+            self._bucket.flush()  # the machine's clock was set back: else nobody is asked until it is that late again
+        self._bucket.leak(now_ms)
+        return bool(self._bucket.put(RateItem(self.name, now_ms, weight=weight)))
 
 
 class _Came:
-    """What has come of a stream, and whether anybody still reads it."""
+    """What has come of a call, when it last gave a sign of life, and whether nobody waits for it any more."""
 
     def __init__(self) -> None:
         self.queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.left = threading.Event()
+        self.lives_at: float | None = None
+
+    def put(self, piece: Any) -> None:
+        self.lives_at = time.monotonic()
+        self.queue.put(piece)
 
 
 class _Failed:
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self.error = error
+
+
+def _asked_s(state: RetryCallState) -> float:
+    """The seconds that the vendor asked to wait."""
+    error = state.outcome.exception() if state.outcome else None
+    return getattr(error, "retry_after_s", None) or 0.0
+
+
+def _stop_if(cancelled: IsCancelled, name: str) -> None:
+    if cancelled():
+        raise Cancelled(f"stopped while waiting for {name}")
 
 
 def _sleep(seconds: float, name: str, cancelled: IsCancelled) -> None:
     until = time.monotonic() + seconds
     while (rest := until - time.monotonic()) > 0:
-        if cancelled():
-            raise Cancelled(f"stopped while waiting for {name}")
+        _stop_if(cancelled, name)
         time.sleep(min(LOOK_S, rest))
