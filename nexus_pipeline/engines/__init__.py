@@ -13,10 +13,12 @@ from nexus_pipeline.engines.site import Engine, EngineSite
 
 SPEECH = {
     "faster-whisper": "nexus_pipeline.engines.faster_whisper:FasterWhisper",
+    "openai": "nexus_pipeline.engines.openai_speech:OpenAISpeech",
     "sidecar": "nexus_pipeline.engines.sidecar:Sidecar",
 }
 EMBEDDERS = {
     "minilm": "nexus_pipeline.engines.minilm:MiniLM",
+    "openai": "nexus_pipeline.engines.openai_embedder:OpenAIEmbedder",
 }
 ENRICHERS = {
     "local": "nexus_pipeline.engines.extractive:Extractive",

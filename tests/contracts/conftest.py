@@ -45,3 +45,12 @@ def media():
     from nexus_pipeline.engines.ffmpeg import FFmpeg
 
     return FFmpeg(max_duration_s=3600, max_bytes=10**9)
+
+
+@pytest.fixture
+def openai():
+    """A server that speaks OpenAI's API."""
+    from tests.openai_server import serving
+
+    with serving() as server:
+        yield server

@@ -22,7 +22,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(scope="module", params=sorted(EMBEDDERS))
+@pytest.fixture(scope="module", params=["minilm"])  # engines in a cloud: beside their servers
 def embedder(request: pytest.FixtureRequest, cache: Path) -> Embedder:
     site = EngineSite(models=None, cache=cache, threads=1, embedder=lambda: pytest.fail("an embedder needs no other"))
     made: Embedder = build(EMBEDDERS, request.param, site)
