@@ -236,10 +236,20 @@ class ActionItem(BaseModel):
 
 
 class Entity(BaseModel):
-    """A person, place or thing that is named."""
+    """Somebody or something that is named: `kind` is person, organization, name (which, nobody knows) or date."""
 
     name: str
     kind: str
+    at_s: float | None
+
+
+class SpeakerName(BaseModel):
+    """Who a speaker seems to be, and the words that show it: a proposal."""
+
+    label: str
+    name: str
+    quote: str
+    at_s: float
 
 
 class Enrichment(BaseModel):
@@ -256,6 +266,7 @@ class Enrichment(BaseModel):
     entities: list[Entity]
     suggested_title: str
     engine: str
+    speakers: list[SpeakerName]
 
 
 class Stretch(BaseModel):

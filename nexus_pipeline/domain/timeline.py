@@ -101,6 +101,26 @@ class Sentiment:
 
 
 @dataclass(frozen=True, slots=True)
+class Entity:
+    """Somebody or something that is named; `kind` is person, organization, name (which, nobody knows) or date."""
+
+    name: str
+    kind: str
+    at_s: float | None = None
+    """When it was first named; None where that was not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerName:
+    """Who a speaker seems to be, and what was said that shows it: a proposal."""
+
+    label: str
+    name: str
+    quote: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Enrichment:
     """What a model infers from a transcript."""
 
@@ -112,6 +132,28 @@ class Enrichment:
     sentiment: Sentiment
     chapters: tuple[Chapter, ...]
     action_items: tuple[ActionItem, ...]
-    entities: tuple[dict[str, str], ...]
+    entities: tuple[Entity, ...]
     suggested_title: str
     engine: str
+    speakers: tuple[SpeakerName, ...] = ()
+
+    def shifted(self, by_s: float, until_s: float) -> "Enrichment":
+        """The same, later by so many seconds; only what lies between 0 and `until_s` then."""
+
+        def inside(at_s: float) -> bool:
+            return 0 <= at_s + by_s < until_s
+
+        def later(at_s: float) -> float:
+            return round(at_s + by_s, 3)
+
+        chapters = (
+            replace(c, start_s=max(later(c.start_s), 0.0), end_s=min(later(c.end_s), until_s)) for c in self.chapters
+        )
+        named = (e for e in self.entities if e.at_s is None or inside(e.at_s))
+        return replace(
+            self,
+            chapters=tuple(c for c in chapters if c.start_s < c.end_s),
+            action_items=tuple(replace(a, at_s=later(a.at_s)) for a in self.action_items if inside(a.at_s)),
+            entities=tuple(e if e.at_s is None else replace(e, at_s=later(e.at_s)) for e in named),
+            speakers=tuple(replace(s, at_s=later(s.at_s)) for s in self.speakers if inside(s.at_s)),
+        )

@@ -123,7 +123,7 @@ class Extractive:
             sentiment=_sentiment(texts) if english else Sentiment("neutral", 0.0),
             chapters=self._chapters(told, said, weights, ends_s),
             action_items=action_items(told, transcript.speakers) if english else (),
-            entities=entities(texts) if english else (),
+            entities=entities(told) if english else (),
             suggested_title=_title(topics or tags, title),
             engine=self.name,
         )

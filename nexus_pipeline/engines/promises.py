@@ -8,10 +8,10 @@ more than a long one. Other languages have no action items here.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from nexus_pipeline.domain.sentences import Sentence
-from nexus_pipeline.domain.timeline import ActionItem
+from nexus_pipeline.domain.timeline import ActionItem, Entity
 from nexus_pipeline.engines.phrases import STOP_WORDS
 
 MOST = 50
@@ -86,16 +86,22 @@ def action_items(sentences: Iterable[Sentence], names: Mapping[str, str]) -> tup
     return tuple(found)
 
 
-def entities(texts: Sequence[str]) -> tuple[dict[str, str], ...]:
+def entities(sentences: Iterable[Sentence]) -> tuple[Entity, ...]:
     """Names (capitalized where a sentence does not ask for it) and dates, most mentioned first.
 
-    What kind of thing a name stands for, rules cannot say: `kind` is `name` or `date`.
+    What kind of thing a name stands for, rules cannot say: `kind` is `name` or `date`. `at_s` is the start of the
+    sentence that names it first.
     """
     counted: Counter[tuple[str, str]] = Counter()
-    for text in texts:
-        counted.update(("date", found.group()) for found in _DATE.finditer(text))
-        counted.update(("name", name) for name in _names(_DATE.sub(",", text)))
-    return tuple({"name": name, "kind": kind} for (kind, name), _ in counted.most_common(MOST))
+    first_s: dict[tuple[str, str], float] = {}
+    for sentence in sentences:
+        text = sentence.text
+        named = [("date", found.group()) for found in _DATE.finditer(text)]
+        named += [("name", name) for name in _names(_DATE.sub(",", text))]
+        counted.update(named)
+        for one in named:
+            first_s.setdefault(one, round(sentence.start_s, 3))
+    return tuple(Entity(name, kind, first_s[kind, name]) for (kind, name), _ in counted.most_common(MOST))
 
 
 def _names(text: str) -> Iterator[str]:

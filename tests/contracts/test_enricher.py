@@ -125,8 +125,8 @@ def test_sentiment_follows_the_words_in_english_and_is_neutral_elsewhere(enriche
 
 def test_names_and_dates_are_found(enricher: Enricher) -> None:
     found = enricher.enrich(_said(MEETING), title="x", duration_s=None, cancelled=never).entities
-    assert {e["name"] for e in found if e["kind"] == "name"} == {"Sara", "David", "Anna"}
-    assert {e["name"] for e in found if e["kind"] == "date"} == {"Friday", "Tuesday", "Thursday", "Monday"}
+    assert {e.name for e in found if e.kind == "name"} == {"Sara", "David", "Anna"}
+    assert {e.name for e in found if e.kind == "date"} == {"Friday", "Tuesday", "Thursday", "Monday"}
 
 
 def test_chapters_begin_where_the_subject_changes_and_cover_the_item(enricher: Enricher) -> None:

@@ -58,13 +58,12 @@ def test_an_estimate_is_kept_and_a_repetition_is_not() -> None:
 
 
 def test_names_at_the_start_of_a_sentence_count_only_when_they_do_something() -> None:
-    found = entities(
-        ["Elena said yes.", "Bread is good.", "We met Marcus Stone in Paris on March 3, 2024.", "I saw NASA."]
-    )
-    assert [(e["name"], e["kind"]) for e in found] == [
-        ("Elena", "name"),
-        ("March 3, 2024", "date"),
-        ("Marcus Stone", "name"),
-        ("Paris", "name"),
-        ("NASA", "name"),
+    said = ["Elena said yes.", "Bread is good.", "We met Marcus Stone in Paris on March 3, 2024.", "I saw NASA."]
+    found = entities(sentences([Segment(i, 4.0 * i, 4.0 * i + 3, text) for i, text in enumerate(said)]))
+    assert [(e.name, e.kind, e.at_s) for e in found] == [
+        ("Elena", "name", 0),
+        ("March 3, 2024", "date", 8),
+        ("Marcus Stone", "name", 8),
+        ("Paris", "name", 8),
+        ("NASA", "name", 12),
     ]
