@@ -20,8 +20,15 @@ EMBEDDERS = {
     "minilm": "nexus_pipeline.engines.minilm:MiniLM",
     "openai": "nexus_pipeline.engines.openai_embedder:OpenAIEmbedder",
 }
+LANGUAGES = {
+    "gemini": "nexus_pipeline.engines.gemini_language:GeminiLanguage",
+    "openai": "nexus_pipeline.engines.openai_language:OpenAILanguage",
+}
+"""What enrichers, translators and answerers are built over; nobody chooses them by themselves."""
 ENRICHERS = {
     "local": "nexus_pipeline.engines.extractive:Extractive",
+    "gemini": "nexus_pipeline.engines.language_enricher:GeminiEnricher",
+    "openai": "nexus_pipeline.engines.language_enricher:OpenAIEnricher",
 }
 NONE = "none"
 """What a person writes where an engine is to be left out."""

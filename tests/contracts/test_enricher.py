@@ -1,4 +1,4 @@
-"""What every enricher holds to, and what the local one finds."""
+"""What every enricher holds to, and what the local one finds; test_language_enricher.py has the others'."""
 
 import time
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from nexus_pipeline.domain.timeline import Coverage, Segment, Transcript
 from nexus_pipeline.engines import EMBEDDERS, ENRICHERS, build
 from nexus_pipeline.engines.extractive import CATEGORIES, MOST_SENTENCES, OTHER
+from nexus_pipeline.engines.language_enricher import LanguageEnricher
 from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.ports import Embedder, Enricher
+from tests.language import Scripted
 
 MEETING = [
     "Welcome to the budget meeting of the team.",
@@ -42,8 +44,8 @@ def never() -> bool:
     return False
 
 
-@pytest.fixture(scope="module", params=sorted(ENRICHERS))
-def enricher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Enricher:
+@pytest.fixture(scope="module")
+def enricher(tmp_path_factory: pytest.TempPathFactory) -> Enricher:
     cache = tmp_path_factory.mktemp("cache")
     embedders: list[Embedder] = []
 
@@ -53,8 +55,14 @@ def enricher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         return embedders[0]
 
     site = EngineSite(models=None, cache=cache, threads=1, embedder=embedder)
-    made: Enricher = build(ENRICHERS, request.param, site)
+    made: Enricher = build(ENRICHERS, "local", site)
     return made
+
+
+@pytest.fixture(scope="module", params=["local", "language"])
+def any_enricher(request: pytest.FixtureRequest, enricher: Enricher) -> Enricher:
+    """Those of vendors are built over the same class as the second one."""
+    return enricher if request.param == "local" else LanguageEnricher(Scripted())
 
 
 def _said(
@@ -65,8 +73,8 @@ def _said(
 
 
 @pytest.mark.parametrize("lines", [[], [""], ["...", "!"]])
-def test_a_transcript_without_words_is_enriched_with_nothing(enricher: Enricher, lines: list[str]) -> None:
-    made = enricher.enrich(_said(lines), title="Memo", duration_s=None, cancelled=never)
+def test_a_transcript_without_words_is_enriched_with_nothing(any_enricher: Enricher, lines: list[str]) -> None:
+    made = any_enricher.enrich(_said(lines), title="Memo", duration_s=None, cancelled=never)
     assert (made.summary, made.tags, made.chapters, made.action_items) == ("", (), (), ())
     assert (made.category, made.sentiment.label, made.suggested_title) == (OTHER, "neutral", "Memo")
 
@@ -142,9 +150,9 @@ def test_a_short_item_has_no_chapters(enricher: Enricher) -> None:
     assert enricher.enrich(short, title="x", duration_s=70, cancelled=never).chapters == ()
 
 
-def test_enriching_twice_gives_the_same(enricher: Enricher) -> None:
+def test_enriching_twice_gives_the_same(any_enricher: Enricher) -> None:
     lines = [*MEETING, *LECTURE, *RECIPE]
-    made = [enricher.enrich(_said(lines), title="x", duration_s=None, cancelled=never) for _ in range(2)]
+    made = [any_enricher.enrich(_said(lines), title="x", duration_s=None, cancelled=never) for _ in range(2)]
     assert made[0] == made[1]
 
 
@@ -158,9 +166,9 @@ def test_half_a_minute_costs_little(enricher: Enricher) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.text("abcÄß今日。 .?!,'-\nAI", max_size=60), max_size=8), st.sampled_from([None, "en", "ja"]))
-def test_no_text_makes_it_fail(enricher: Enricher, lines: list[str], language: str | None) -> None:
-    made = enricher.enrich(_said(lines, language), title="x", duration_s=None, cancelled=never)
-    assert made.engine == enricher.name
+def test_no_text_makes_it_fail(any_enricher: Enricher, lines: list[str], language: str | None) -> None:
+    made = any_enricher.enrich(_said(lines, language), title="x", duration_s=None, cancelled=never)
+    assert made.engine == any_enricher.name
     assert -1 <= made.sentiment.score <= 1
 
 
@@ -170,6 +178,9 @@ def test_a_very_long_transcript_is_looked_at_evenly(enricher: Enricher) -> None:
     assert len(made.summary_long.split(".")) <= 12
 
 
+def test_parameters_are_text(any_enricher: Enricher) -> None:
+    assert all(isinstance(v, str) for v in any_enricher.parameters().values())
+
+
 def test_parameters_name_the_embedder_too(enricher: Enricher) -> None:
-    assert all(isinstance(v, str) for v in enricher.parameters().values())
     assert enricher.parameters()["embedder_engine"] == "minilm"
