@@ -21,6 +21,7 @@ PACKAGES = ("nexus-archive", "dagster", "lancedb", "sqlalchemy", "faster-whisper
 LEAST_FREE_BYTES = 2_000_000_000
 """With less space left long items cannot be converted."""
 _PROBE = ".nexus-doctor"
+_SETTINGS = "look at NEXUS_SPEECH, NEXUS_ENRICHER, NEXUS_EMBEDDER, NEXUS_ANSWERER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _engine(parts: Parts, step: str) -> Finding:
     try:
         name, missing = chosen(parts, step)
     except NexusError as error:
-        return Finding(step, ok=False, found=str(error), hint="look at NEXUS_SPEECH, NEXUS_ENRICHER, NEXUS_EMBEDDER")
+        return Finding(step, ok=False, found=str(error), hint=_SETTINGS)
     return Finding(step, missing is None, name + _why(parts, step, name), missing)
 
 
@@ -133,8 +134,10 @@ def _why(parts: Parts, step: str, name: str) -> str:
         memory = size(psutil.virtual_memory().total)
         gpu = "a CUDA GPU" if "large" in name else "no CUDA GPU"
         return f" (auto: the best for {cores()} cores, {memory} of memory and {gpu})"
-    if step == "enrichment" and parts.settings.enricher == "auto":
-        set_up = "a cloud engine is set up" if name != "local" else "no key or server of another engine is set"
+    told = {"enrichment": parts.settings.enricher, "answers": parts.settings.answerer}
+    if told.get(step) == "auto":
+        local = name in {"local", "extractive"}
+        set_up = "a cloud engine is set up" if not local else "no key or server of another engine is set"
         return f" (auto: {set_up})"
     return ""
 

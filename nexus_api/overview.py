@@ -62,7 +62,7 @@ class Space(BaseModel):
 
 
 class Engine(BaseModel):
-    """What does a step, and what it lacks."""
+    """What does a step (or `answers` questions), and what it lacks."""
 
     step: str
     engine: str

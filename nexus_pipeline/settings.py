@@ -30,7 +30,9 @@ class Settings(BaseSettings):
     speakers: str = Field("none", description="Engine that tells speakers apart, `engine[:model]`, or `none`.")
     enricher: str = Field("auto", description="Enrichment engine, `engine[:model]`, a list of them, `auto` or `none`.")
     embedder: str = Field("minilm", description="Embedding engine, `engine[:model]`.")
-    answerer: str = Field("auto", description="Engine that answers questions, `engine[:model]`, a list, or `auto`.")
+    answerer: str = Field(
+        "auto", description="Engine that answers questions, `engine[:model]`, a list of them, `auto` or `none`."
+    )
     translate_to: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Languages that items are translated into, such as `en,de`."
     )

@@ -19,9 +19,10 @@ from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import BadAddress, EngineFailed, NexusError
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.timeline import Transcript
-from nexus_pipeline.engines import EMBEDDERS, ENRICHERS, SPEECH, EngineSpec, build, load
+from nexus_pipeline.engines import ANSWERERS, EMBEDDERS, ENRICHERS, SPEECH, EngineSpec, build, load
 from nexus_pipeline.engines.site import Cloud, EngineSite
 from nexus_pipeline.ports import (
+    Answerer,
     Archive,
     Blobs,
     Cancelled,
@@ -47,8 +48,8 @@ write_transcript = subtitles.write
 """A transcript as a file for people and players."""
 ASKING_S = 10.0
 """Whoever adds a short link waits no longer to learn where it leads."""
-CATALOGUES = {"transcript": SPEECH, "enrichment": ENRICHERS, "embedding": EMBEDDERS}
-"""The steps that an engine does, and the engines that there are."""
+CATALOGUES = {"transcript": SPEECH, "enrichment": ENRICHERS, "embedding": EMBEDDERS, "answers": ANSWERERS}
+"""What engines do, and the engines that there are: steps, and answers to people's questions, which are none."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,10 @@ class Engines:
     def enrichers(self, item: Item) -> tuple[Enricher, ...]:
         """None where enrichment is switched off."""
         return self.each("enrichment", item)
+
+    def answerers(self) -> tuple[Answerer, ...]:
+        """None where answering is switched off."""
+        return self.each("answers")
 
     def missing(self, step: str, item: Item | None = None) -> str | None:
         """What a step's engines lack on this machine and how to get it; None when one is ready. Loads nothing."""
@@ -155,7 +160,8 @@ class Parts:
         """As the settings choose them."""
         s = self.settings
         enricher = auto(s, "local") if s.enricher == "auto" else s.enricher
-        chosen = {"transcript": s.speech, "enrichment": enricher, "embedding": s.embedder}
+        answerer = auto(s, "extractive") if s.answerer == "auto" else s.answerer
+        chosen = {"transcript": s.speech, "enrichment": enricher, "embedding": s.embedder, "answers": answerer}
         return Engines(self.site, chosen)
 
     @cached_property

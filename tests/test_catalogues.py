@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from nexus_pipeline.domain.errors import EngineFailed
-from nexus_pipeline.engines import EMBEDDERS, ENRICHERS, LANGUAGES, SPEECH, EngineSpec, build, load
+from nexus_pipeline.engines import ANSWERERS, EMBEDDERS, ENRICHERS, LANGUAGES, SPEECH, EngineSpec, build, load
 from nexus_pipeline.engines.site import Engine, EngineSite
-from nexus_pipeline.ports import Embedder, Enricher, LanguageModel, Speech
+from nexus_pipeline.ports import Answerer, Embedder, Enricher, LanguageModel, Speech
 
 CATALOGUES = (
     (SPEECH, Speech),
     (EMBEDDERS, Embedder),
     (LANGUAGES, LanguageModel),
     (ENRICHERS, Enricher),
+    (ANSWERERS, Answerer),
 )
 ENTRIES = [(catalogue, port, name) for catalogue, port in CATALOGUES for name in catalogue]
 

@@ -30,6 +30,11 @@ ENRICHERS = {
     "gemini": "nexus_pipeline.engines.language_enricher:GeminiEnricher",
     "openai": "nexus_pipeline.engines.language_enricher:OpenAIEnricher",
 }
+ANSWERERS = {
+    "extractive": "nexus_pipeline.engines.extractive_answerer:ExtractiveAnswerer",
+    "gemini": "nexus_pipeline.engines.language_answerer:GeminiAnswerer",
+    "openai": "nexus_pipeline.engines.language_answerer:OpenAIAnswerer",
+}
 NONE = "none"
 """What a person writes where an engine is to be left out."""
 

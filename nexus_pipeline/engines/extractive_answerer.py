@@ -1,0 +1,71 @@
+"""Answers without a key or a download: the sentences of the passages that come nearest to the question, as they are."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Self
+
+import numpy as np
+
+from nexus_pipeline.domain.errors import Cancelled as Stopped
+from nexus_pipeline.domain.sentences import sentences
+from nexus_pipeline.domain.timeline import Segment
+from nexus_pipeline.engines.site import EngineSite
+from nexus_pipeline.ports import Cancelled, Embedder
+
+MOST = 3
+"""Sentences of an answer."""
+NEAR = 0.35
+"""Cosine of a sentence to the question below which it does not answer it."""
+BEHIND = 0.15
+"""A sentence that is so much further away than the nearest one is left out, too."""
+ALIKE = 0.9
+"""Cosine of two sentences that say the same: passages of copies and excerpts do."""
+
+
+class ExtractiveAnswerer:
+    """Writes nothing of its own; every sentence has its passage's number behind it."""
+
+    name = "extractive"
+
+    def __init__(self, embedder: Callable[[], Embedder]) -> None:
+        """Takes what gives an embedder, asked when it is first needed."""
+        self._embedder = embedder
+
+    @classmethod
+    def build(cls, model: str | None, site: EngineSite) -> Self:  # noqa: ARG003 - the constructor contract
+        """Works with the site's embedder; it has no model of its own."""
+        return cls(site.embedder)
+
+    @classmethod
+    def present(cls, model: str | None, site: EngineSite) -> str | None:  # noqa: ARG003 - the constructor contract
+        """Always here; its embedder answers for itself."""
+        return None
+
+    @classmethod
+    def get(cls, model: str | None, site: EngineSite) -> None:
+        """Nothing to fetch."""
+
+    def answer(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> Iterator[str]:
+        """The nearest sentences, the nearest first; nothing where none is near. Raises ModelMissing, Cancelled."""
+        told = [(text, n) for n, passage in enumerate(passages, 1) for text in _sentences(passage)]
+        if not told or not question.strip():
+            return
+        vectors = self._embedder().embed([question, *(text for text, _ in told)])
+        near = vectors[1:] @ vectors[0]
+        floor = max(NEAR, float(near.max()) - BEHIND)
+        chosen: list[int] = []
+        for at in (int(i) for i in np.argsort(-near, kind="stable")):
+            if near[at] < floor or len(chosen) == MOST:
+                break
+            if all(float(vectors[1 + at] @ vectors[1 + other]) < ALIKE for other in chosen):
+                chosen.append(at)
+        for place, at in enumerate(chosen):
+            if cancelled():
+                raise Stopped("stopped while answering")
+            text, n = told[at]
+            yield f"{' ' if place else ''}{text} [{n}]"
+
+
+def _sentences(passage: str) -> Iterator[str]:
+    for one in sentences([Segment(0, 0.0, 0.0, passage)]):
+        if any(c.isalnum() for c in one.text) and not one.text.endswith("?"):  # a question answers none
+            yield one.text

@@ -1,0 +1,126 @@
+"""Answers by a language model, out of the passages that it is shown, with the number of each behind what it says."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar, Self, cast
+
+from nexus_pipeline.engines import LANGUAGES, load
+from nexus_pipeline.engines.fences import DATA, fenced, line, tokens
+from nexus_pipeline.engines.site import EngineSite
+from nexus_pipeline.ports import Cancelled, LanguageModel
+
+NOTHING = "NOT SAID"
+"""What the model writes where the passages do not say it; whoever asked gets an empty answer."""
+ANSWER = 2000
+"""Tokens that an answer takes at most; with small windows a third of the window."""
+
+SYSTEM = f"""You answer a question about recordings, out of numbered passages of their transcripts and out of nothing \
+else.
+
+{DATA}
+
+- Behind every statement stands the number of each passage that says it, in brackets: [1] or [2][5].
+- Say nothing that no passage says; what you know from elsewhere does not count.
+- If the passages do not answer the question, write only: {NOTHING}
+- Write in the language of the question, short and plain, without a heading."""
+
+_CITED = re.compile(r"\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
+_OPEN = re.compile(r"\[[\d,;\s]*$")
+_LONGEST = 24  # letters of a citation that is still being written
+
+
+class LanguageAnswerer:
+    """Streams; cites only passages that it was given; is silent where they do not answer."""
+
+    language: ClassVar[str]
+    """The entry of LANGUAGES that a subclass is built over."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        """Asks nothing yet."""
+        self._model = model
+        self.name = model.name
+
+    @classmethod
+    def build(cls, model: str | None, site: EngineSite) -> Self:
+        """Over the vendor's language model; reaches nobody yet."""
+        return cls(cast("LanguageModel", load(LANGUAGES, cls.language).build(model, site)))
+
+    @classmethod
+    def present(cls, model: str | None, site: EngineSite) -> str | None:
+        """What the language model lacks."""
+        return load(LANGUAGES, cls.language).present(model, site)
+
+    @classmethod
+    def get(cls, model: str | None, site: EngineSite) -> None:
+        """Fetch what the language model needs."""
+        load(LANGUAGES, cls.language).get(model, site)
+
+    def answer(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> Iterator[str]:
+        """Its text as it comes; nothing where the passages do not say it, or there is none."""
+        shown = list(self._fitting(question, passages))
+        if not shown:
+            return
+        asked = f"{fenced(chr(10).join(shown))}\n\nThe question: {line(question)}"
+        pieces = self._model.tell(SYSTEM, asked, cancelled)
+        yield from _cited(_unless_nothing(pieces), len(shown))
+
+    def _fitting(self, question: str, passages: Sequence[str]) -> Iterator[str]:
+        """Passages with their numbers, the best ones first, as many as the window takes."""
+        window = self._model.window
+        left = window - min(ANSWER, window // 3) - tokens(SYSTEM) - tokens(question)
+        for n, passage in enumerate(passages, 1):
+            told = f"[{n}] {line(passage)}"
+            left -= tokens(told)
+            if left < 0 and n > 1:
+                return
+            yield told
+
+
+class GeminiAnswerer(LanguageAnswerer):
+    """By Gemini."""
+
+    language = "gemini"
+
+
+class OpenAIAnswerer(LanguageAnswerer):
+    """By OpenAI, or any server that speaks its API."""
+
+    language = "openai"
+
+
+def _unless_nothing(pieces: Iterable[str]) -> Iterator[str]:
+    """The same, once it is clear that it does not say NOTHING; nothing at all where it does."""
+    held = ""
+    decided = False
+    for piece in pieces:
+        if decided:
+            yield piece
+            continue
+        held += piece
+        begun = held.lstrip()
+        if begun.startswith(NOTHING):
+            continue  # whatever it adds; the rest is read, so that the stream comes to its end
+        if not NOTHING.startswith(begun):
+            decided = True
+            yield begun
+    if not decided and not held.lstrip().startswith(NOTHING) and held.strip():
+        yield held.strip()
+
+
+def _cited(pieces: Iterable[str], count: int) -> Iterator[str]:
+    """`[1, 3]` as `[1][3]`, and no number of a passage that was not shown; a citation is held until it is whole."""
+
+    def numbers(found: re.Match[str]) -> str:
+        told = [int(n) for n in re.findall(r"\d+", found.group())]
+        return "".join(f"[{n}]" for n in told if 1 <= n <= count)
+
+    held = ""
+    for piece in pieces:
+        held += piece
+        begun = _OPEN.search(held)
+        cut = begun.start() if begun and len(held) - begun.start() <= _LONGEST else len(held)
+        ready, held = _CITED.sub(numbers, held[:cut]), held[cut:]
+        if ready:
+            yield ready
+    if held:
+        yield _CITED.sub(numbers, held)
