@@ -10,11 +10,24 @@ from starlette.concurrency import run_in_threadpool
 from nexus_api import links, problems
 from nexus_api.events import Events
 from nexus_api.guards import Guard
-from nexus_api.routes import adding, asks, events, files, health, media, overview, pages, receipts, results, searching
+from nexus_api.routes import (
+    action_items,
+    adding,
+    asks,
+    events,
+    files,
+    health,
+    media,
+    overview,
+    pages,
+    receipts,
+    results,
+    searching,
+)
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.wiring import Parts, sweep_scratch
 
-PARTS = (adding, media, results, files, asks, searching, events, receipts, overview, health, pages)
+PARTS = (adding, media, results, action_items, files, asks, searching, events, receipts, overview, health, pages)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

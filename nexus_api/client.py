@@ -73,6 +73,26 @@ class Remote:
         answer = self._ask("GET", f"/api/media/{item_id}/transcript", params=_said(format=form, language=language))
         return answer.text
 
+    def enrichment(self, item_id: str) -> Json:
+        """What a model inferred. Raises NotFound."""
+        return self._get(f"/api/media/{item_id}/enrichment")
+
+    def action_items(self, *, done: bool | None = None, limit: int = 50, cursor: str | None = None) -> Json:
+        """What was promised in all items; more than the 200 of one answer are asked for in turn."""
+        items: list[Json] = []
+        while True:
+            left = min(limit - len(items), TOGETHER)
+            page = self._get("/api/action_items", done=done, limit=left, cursor=cursor)
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None or len(items) >= limit:
+                return {"items": items, "next_cursor": cursor}
+
+    def change_action_item(self, item_id: str, n: int, **changes: Any) -> Json:
+        """A person's tick or change. Raises NotFound."""
+        found: Json = self._ask("PATCH", f"/api/media/{item_id}/action_items/{n}", json=changes).json()
+        return found
+
     # ---------------------------------------------------------------- adding
 
     def add_file(self, file: "Offered", wishes: "Said") -> tuple[Json, bool]:

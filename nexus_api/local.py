@@ -6,7 +6,7 @@ Answers are the contract's JSON (shown.py), so that a client of a server can sta
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from nexus_api import shown
@@ -116,6 +116,22 @@ class Local:
         if found is None:
             raise NotFound(f"item {item_id} has no enrichment: {_why_none(item, 'enrichment')}")
         return asdict(found)
+
+    def action_items(self, *, done: bool | None = None, limit: int = 50, cursor: str | None = None) -> Json:
+        """What was promised in all items, those of the newest first; `done`: only what is, or is not."""
+        return shown.promises(self.parts.catalog.promises(self.owner, done=done, limit=limit, cursor=cursor))
+
+    def change_action_item(self, item_id: str, n: int, **changes: Any) -> Json:
+        """A person's tick or change, which later runs keep; a duplicate's is its first's. Raises NotFound."""
+        from nexus_pipeline.results import enrichment_of
+
+        item = self.item(item_id)
+        first = item if item.duplicate_of is None else self.item(item.duplicate_of)
+        found = None if self.parts.catalog.action_items(first.id) else enrichment_of(first, self.parts)
+        told = {name: None if value == "" else value for name, value in changes.items()}
+        seed = found.action_items if found else ()
+        changed = self.parts.catalog.change_action_item(first.id, n, told, seed=seed)
+        return asdict(replace(changed, at_s=round(changed.at_s - item.duplicate_offset_s, 3)))
 
     def similar(self, item_id: str, limit: int) -> Json:
         """Items that share sound with it: copies, excerpts, then shared stretches."""

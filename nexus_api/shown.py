@@ -11,7 +11,7 @@ from typing import Any
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.fingerprints import Related
 from nexus_pipeline.domain.items import Item
-from nexus_pipeline.domain.listing import Page, Receipt
+from nexus_pipeline.domain.listing import Page, Promises, Receipt
 from nexus_pipeline.domain.search import Found, Hit
 from nexus_pipeline.domain.states import StepStatus
 from nexus_pipeline.domain.timeline import Segment, Transcript
@@ -165,6 +165,12 @@ def similar(told: Related, of: Item) -> Json:
         "seconds": round(told.seconds, 3),
         "stretches": [{name: round(at, 3) for name, at in asdict(one).items()} for one in told.stretches],
     }
+
+
+def promises(told: Promises) -> Json:
+    """A page of action items, each with the item in which it was said."""
+    items = [{"item_id": one.item_id, "title": one.title, **asdict(one.action_item)} for one in told.items]
+    return {"items": items, "next_cursor": told.next_cursor}
 
 
 def receipt(told: Receipt) -> Json:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -89,11 +89,19 @@ def _partial(item: Item, parts: Parts) -> Transcript | None:
 
 
 def enrichment_of(item: Item, parts: Parts) -> Enrichment | None:
-    """The enrichment that counts, if there is one; a duplicate's is the first's."""
+    """The enrichment that counts, if there is one, with what people did to its action items.
+
+    A duplicate's is the first's, in its own seconds.
+    """
     if item.duplicate_of is not None:
-        return enrichment_of(parts.catalog.get(item.duplicate_of), parts)
+        first = enrichment_of(parts.catalog.get(item.duplicate_of), parts)
+        return first.shifted(-item.duplicate_offset_s, item.duration_s or float("inf")) if first else None
     status = item.step("enrichment")
-    return read(item, "enrichment", Enrichment, parts) if status.blob and status.state == "done" else None
+    if not status.blob or status.state != "done":
+        return None
+    found = read(item, "enrichment", Enrichment, parts)
+    # none: it was enriched before the catalog kept them, or nothing was promised
+    return replace(found, action_items=parts.catalog.action_items(item.id) or found.action_items)
 
 
 def peaks_key(item: Item, version_key: str) -> str:

@@ -7,6 +7,7 @@ from nexus_pipeline.catalog.identity import Identity
 from nexus_pipeline.catalog.items import Items
 from nexus_pipeline.catalog.leases import Leases
 from nexus_pipeline.catalog.pages import Pages
+from nexus_pipeline.catalog.promises import Promised
 from nexus_pipeline.catalog.related import Relations
 from nexus_pipeline.catalog.standing import Standings
 from nexus_pipeline.catalog.steps import Steps
@@ -14,7 +15,7 @@ from nexus_pipeline.catalog.steps import Steps
 __all__ = ["SqlCatalog"]
 
 
-class SqlCatalog(Items, Pages, Leases, Steps, Asks, Identity, Erasing, Events, Standings, Relations):
+class SqlCatalog(Items, Pages, Leases, Steps, Asks, Identity, Erasing, Events, Standings, Relations, Promised):
     """The catalog behind an SQLAlchemy URL; one is enough for all threads of a process.
 
     `SqlCatalog.open(url, steps)` brings the tables up to date first; `steps` are the chain's names in order.

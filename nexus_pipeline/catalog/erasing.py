@@ -8,11 +8,12 @@ from dataclasses import fields, replace
 
 import sqlalchemy as sa
 
-from nexus_pipeline.catalog import dialect
+from nexus_pipeline.catalog import dialect, promises
 from nexus_pipeline.catalog.identity import cluster_of, duplicates_of, first_becomes, unpost
 from nexus_pipeline.catalog.rows import ITEM_NAMES, chunks
 from nexus_pipeline.catalog.store import Store, Writing
 from nexus_pipeline.catalog.tables import (
+    action_items,
     asks,
     changes,
     edits,
@@ -41,7 +42,8 @@ class Erasing(Store):
         """Tombstone and gen + 1: from now on the item is in no answer, and what lands is dropped.
 
         The oldest of its duplicates becomes the first of the others; its skipped steps wait, so that a run makes, or
-        finds in place, what the buried one had. Burying twice is burying once. Raises NotFound.
+        finds in place, what the buried one had; what people did to its action items it takes over. Burying twice is
+        burying once. Raises NotFound.
         """
         with self.writing() as w:
             cluster = cluster_of(w, [item_id], buried=True)
@@ -50,7 +52,10 @@ class Erasing(Store):
             item = cluster[item_id]
             if item.deleted_at is not None:
                 return item
-            first_becomes(w, [x for x in cluster.values() if x.duplicate_of == item_id])
+            copies = [x for x in cluster.values() if x.duplicate_of == item_id]
+            first_becomes(w, copies)
+            if copies:
+                promises.hand_over(w, item, min(copies, key=lambda x: (x.created_at, x.id)))
             for table in (leases, asks):
                 w.db.execute(table.delete().where(table.c.item_id == item_id))
             gone = replace(item, gen=item.gen + 1, deleted_at=w.at, updated_at=w.at, duplicate_of=None)
@@ -159,7 +164,8 @@ def _count(w: Writing, item_id: str, numbers: Mapping[str, int], also: Mapping[s
 def strip(w: Writing, item_id: str) -> int:
     """Delete all rows of an item but its own and the line that says it was erased; how many."""
     gone = unpost(w, item_id)
-    told = [table.delete().where(table.c.item_id == item_id) for table in (item_steps, item_tags, leases, asks, edits)]
+    of_item = (item_steps, item_tags, action_items, leases, asks, edits)
+    told = [table.delete().where(table.c.item_id == item_id) for table in of_item]
     told.append(relations.delete().where((relations.c.item_id == item_id) | (relations.c.other_id == item_id)))
     told.append(changes.delete().where(changes.c.item_id == item_id, changes.c.state != "erased"))
     return gone + sum(w.db.execute(delete).rowcount for delete in told)

@@ -7,12 +7,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from nexus_pipeline.catalog import promises
 from nexus_pipeline.catalog.rows import fact_values
 from nexus_pipeline.catalog.store import Store, Writing
 from nexus_pipeline.catalog.tables import item_steps, items, leases
 from nexus_pipeline.domain.errors import LeaseLost, NotFound, StoreError
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import State, StepStatus
+from nexus_pipeline.domain.timeline import ActionItem
 
 TOLD_EVERY = 20
 """Lines of `changes` that a step's progress makes at most, one every 5 %; each new phase makes one more."""
@@ -92,13 +94,19 @@ class Steps(Store):
 
         `status.run_id` names the run that holds the lease. The attempt is the row's. What `status` leaves open of
         engine, root run and start stays as it was, and so does the last result where the new one is none (failed,
-        blocked, cancelled, waiting). A title is taken only if no person gave one; tags are added to those there are.
+        blocked, cancelled, waiting). A title is taken only if no person gave one; tags are added to those there are;
+        `action_items` (of domain.timeline, as dictionaries) are what was promised in it: what people did to those of
+        earlier runs stays.
         Raises StoreError for a transition that is not in the table, and for facts that items have no place for.
         """
         with self.writing() as w:
             now, titled = _held(w, item, status.run_id)
-            values = fact_values(facts or {}, now, titled=titled)
+            told = dict(facts or {})
+            promised = told.pop("action_items", None)
+            values = fact_values(told, now, titled=titled)
             w.set(now, values)
+            if promised is not None:
+                promises.keep(w, now, [ActionItem(**one) for one in promised])
             moved = w.move([(now, [_landed(now.step(status.step), status, w)])])
             return w.items([item.id])[item.id] if values else moved[0]
 

@@ -222,6 +222,27 @@ edits = sa.Table(
     sa.Index("edits_by_item", "item_id", "start_s"),
 )
 
+action_items = sa.Table(
+    "action_items",
+    metadata,
+    _item_id(),
+    sa.Column("n", sa.Integer, primary_key=True, autoincrement=False),  # stays with the promise through all runs
+    # the item's own, so that a listing comes in order from this table's index
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("task", Words, nullable=False),
+    sa.Column("priority", sa.Text, nullable=False),
+    sa.Column("at_s", sa.Double, nullable=False),
+    sa.Column("context", Words, nullable=False),
+    sa.Column("assignee", Words),
+    sa.Column("estimate", Words),
+    sa.Column("done", sa.Boolean, nullable=False),
+    sa.Column("told", Words, nullable=False),  # the task as the engine wrote it: by this it is found again
+    sa.Column("changed", sa.JSON, nullable=False),  # columns that a person wrote: later runs leave them alone
+    sa.Column("changed_at", Instant),  # when a person last did; null: nobody did, and a later run may drop it
+    sqlite_with_rowid=False,
+)
+
 receipts = sa.Table(  # numbers and instants only: nothing that was in the item
     "receipts",
     metadata,
@@ -271,4 +292,6 @@ _index("leases_by_beat", leases.c.beat_at)
 _index("asks_by_item", asks.c.item_id, asks.c.ask)
 _index("relations_by_other", relations.c.other_id)
 _index("changes_by_item", changes.c.item_id, changes.c.id)
+_a = action_items.c
+_index("action_items_by_owner", _a.owner, _a.done, _a.created_at, _a.item_id, _a.n)
 _index("receipts_open", receipts.c.buried_at, where="at IS NULL")

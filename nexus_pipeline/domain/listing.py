@@ -6,6 +6,7 @@ from datetime import datetime
 
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import ItemState
+from nexus_pipeline.domain.timeline import ActionItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,23 @@ class Throughput:
 
     items: int
     duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """An action item with the item in which it was said."""
+
+    item_id: str
+    title: str
+    action_item: ActionItem
+
+
+@dataclass(frozen=True, slots=True)
+class Promises:
+    """Some action items and where to go on; None at the end."""
+
+    items: tuple[Promise, ...]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 from nexus_pipeline.domain.fingerprints import Related
 from nexus_pipeline.domain.items import Item, NewItem
-from nexus_pipeline.domain.listing import Ask, Change, ItemQuery, Lease, Page, Receipt, Standing, Throughput
+from nexus_pipeline.domain.listing import Ask, Change, ItemQuery, Lease, Page, Promises, Receipt, Standing, Throughput
 from nexus_pipeline.domain.states import StepStatus
+from nexus_pipeline.domain.timeline import ActionItem
 
 
 class Catalog(Protocol):
@@ -71,6 +72,21 @@ class Catalog(Protocol):
 
     def land(self, item: Item, status: StepStatus, facts: Mapping[str, Any] | None = None) -> Item:
         """The commit point: the step's new state and, with it, facts that belong on the item; the item as it is now."""
+
+    # action items
+    def action_items(self, item_id: str) -> tuple[ActionItem, ...]:
+        """What was promised in an item, as people changed it, in order of time."""
+
+    def change_action_item(
+        self, item_id: str, n: int, changes: Mapping[str, Any], seed: Sequence[ActionItem] = ()
+    ) -> ActionItem:
+        """A person's change: task, priority, assignee, estimate, done; later runs keep it.
+
+        `seed`: what was promised, where the catalog has nothing of the item yet. Raises NotFound.
+        """
+
+    def promises(self, owner: str, *, done: bool | None = None, limit: int = 50, cursor: str | None = None) -> Promises:
+        """An owner's action items over all items, those of the newest item first; a duplicate's are its first's."""
 
     # what is due
     def ask(self, ask: str, item_ids: Sequence[str], *, from_step: str | None = None) -> list[Item]:

@@ -1,7 +1,7 @@
 """enrichment: what a model infers from the transcript: summary, tags, chapters, action items and the like."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import Skipped
@@ -20,7 +20,10 @@ class Brought:
 
 
 def enrichment(work: Work, parts: Parts) -> Landed:
-    """One call of the enricher; its short facts go onto the item's row, where listings filter by them."""
+    """One call of the enricher; its short facts go onto the item's row, where listings filter by them.
+
+    Action items go into the catalog, which keeps what people did to those of earlier runs.
+    """
     item = work.item
     said = read(item, "transcript", Transcript, parts)
     done = served(
@@ -31,11 +34,17 @@ def enrichment(work: Work, parts: Parts) -> Landed:
     # who made it knows its chapters better than any model
     given = tuple(chapter for chapter in read(item, "raw", Brought, parts).chapters if chapter.title)
     found = replace(found, chapters=given or found.chapters)
-    facts = {"summary": found.summary, "category": found.category, "sentiment": found.sentiment.label}
+    facts = {
+        "summary": found.summary,
+        "category": found.category,
+        "sentiment": found.sentiment.label,
+        "action_items": [asdict(one) for one in found.action_items],
+    }
     numbers = {
         "tags": len(found.tags),
         "chapters": len(found.chapters),
         "action_items": len(found.action_items),
+        "entities": len(found.entities),
         "sentiment": found.sentiment.score,
     }
     return Landed(work, result=found, reason=done.because, facts=facts, numbers=numbers, engine=done.engine.name)
@@ -51,7 +60,7 @@ def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
 
 ENRICHMENT = Step(
     name="enrichment",
-    code_version="2",
+    code_version="3",
     run=one_by_one(enrichment),
     needs=("raw", "transcript"),
     parameters=_parameters,

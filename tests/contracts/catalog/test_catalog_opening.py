@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from nexus_pipeline.catalog import SqlCatalog, asks, dialect, opening, pages, tables
+from nexus_pipeline.catalog import SqlCatalog, asks, dialect, opening, pages, promises, tables
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import Conflict, StoreError, StoreFull
 from nexus_pipeline.domain.items import NewItem
@@ -189,6 +189,13 @@ def test_what_is_due_is_found_on_indexes(on_sqlite):
         plan = _plan(on_sqlite, select(tables.EPOCH))
         assert _in_order_of_an_index(plan), plan
         assert index in str(plan), plan
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_action_items_are_listed_in_order_from_their_index(on_sqlite, later):
+    plan = _plan(on_sqlite, promises.select("local", (tables.EPOCH, "a", 1) if later else None, done=False).limit(10))
+    assert _in_order_of_an_index(plan), plan
+    assert "action_items_by_owner" in str(plan), plan
 
 
 def test_an_address_is_shown_without_password_and_parameters():
