@@ -54,3 +54,12 @@ def openai():
 
     with serving() as server:
         yield server
+
+
+@pytest.fixture
+def gemini():
+    """A server on loopback that speaks Gemini's API."""
+    from tests.gemini_server import serving
+
+    with serving() as server:
+        yield server
