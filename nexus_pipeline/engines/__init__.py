@@ -17,6 +17,7 @@ SPEECH = {
     "sidecar": "nexus_pipeline.engines.sidecar:Sidecar",
 }
 EMBEDDERS = {
+    "gemini": "nexus_pipeline.engines.gemini_embedder:GeminiEmbedder",
     "minilm": "nexus_pipeline.engines.minilm:MiniLM",
     "openai": "nexus_pipeline.engines.openai_embedder:OpenAIEmbedder",
 }

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from nexus_pipeline.engines import minilm as minilm_module
 from nexus_pipeline.engines.minilm import MiniLM
 from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.ports import Embedder
+from tests.gemini_server import serving
 
 HAPPY = ["That is a happy person", "That is a happy dog", "That is a very happy person", "Today is a sunny day"]
 
@@ -22,11 +25,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(scope="module", params=["minilm"])  # engines in a cloud: beside their servers
-def embedder(request: pytest.FixtureRequest, cache: Path) -> Embedder:
-    site = EngineSite(models=None, cache=cache, threads=1, embedder=lambda: pytest.fail("an embedder needs no other"))
-    made: Embedder = build(EMBEDDERS, request.param, site)
-    return made
+@pytest.fixture(scope="module", params=["gemini", "minilm"])
+def embedder(request: pytest.FixtureRequest, cache: Path) -> Iterator[Embedder]:
+    with serving() as gemini:
+        made: Embedder = build(EMBEDDERS, request.param, replace(gemini.site(cache), models=None))
+        yield made
 
 
 def test_rows_are_of_unit_length_and_one_for_each_text(embedder: Embedder) -> None:
@@ -108,12 +111,13 @@ def test_missing_weights_say_how_to_get_them(tmp_path: Path) -> None:
         "try: MiniLM(Path(sys.argv[1]), None).embed(['x'])\n"
         "except ModelMissing as error: print(error)\n"
     )
-    numpy_only = tmp_path / "packages"
-    numpy_only.mkdir()
-    for place in Path(np.__file__).parents[1].glob("numpy*"):
-        (numpy_only / place.name).symlink_to(place)
+    few = tmp_path / "packages"
+    few.mkdir()
+    for name in ("numpy", "pydantic", "annotated_types", "typing_extensions", "typing_inspection"):
+        for place in Path(np.__file__).parents[1].glob(f"{name}*"):
+            (few / place.name).symlink_to(place)
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "cache"), str(numpy_only)],
+        [sys.executable, "-c", code, str(tmp_path / "cache"), str(few)],
         capture_output=True,
         text=True,
         timeout=60,
