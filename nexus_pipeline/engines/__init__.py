@@ -13,6 +13,7 @@ from nexus_pipeline.engines.site import Engine, EngineSite
 
 SPEECH = {
     "faster-whisper": "nexus_pipeline.engines.faster_whisper:FasterWhisper",
+    "gemini": "nexus_pipeline.engines.gemini_speech:GeminiSpeech",
     "openai": "nexus_pipeline.engines.openai_speech:OpenAISpeech",
     "sidecar": "nexus_pipeline.engines.sidecar:Sidecar",
 }

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from nexus_pipeline.engines.faster_whisper import FasterWhisper
 from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.engines.voices import Clock, stretches
 from nexus_pipeline.ports import Hints, Speech
+from tests.gemini_server import serving
 from tests.speech import MODELS, ffmpeg, speak
 
 NANO = "whisper-nano-en"
@@ -37,11 +38,11 @@ SENTENCES = [
 ]
 
 
-@pytest.fixture(scope="module", params=[f"faster-whisper:{NANO}"])  # engines in a cloud: beside their servers
-def speech(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Speech:
-    site = EngineSite(MODELS, tmp_path_factory.mktemp("cache"), 1, lambda: pytest.fail("hearing embeds nothing"))
-    made: Speech = build(SPEECH, request.param, site)
-    return made
+@pytest.fixture(scope="module", params=[f"{engine}:{NANO}" for engine in ("faster-whisper", "gemini")])
+def speech(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Speech]:
+    with serving() as gemini:
+        made: Speech = build(SPEECH, request.param, gemini.site(tmp_path_factory.mktemp("cache")))
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +160,7 @@ def test_what_is_no_flac_fails_with_what_to_do(speech: Speech, tmp_path: Path) -
 
 def test_parameters_name_the_model(speech: Speech) -> None:
     assert speech.parameters()["model"] == NANO
-    assert speech.name == f"faster-whisper:{NANO}"
+    assert speech.name.partition(":")[::2] == (speech.parameters()["engine"], NANO)
 
 
 def test_auto_is_named_by_what_was_chosen_and_keyed_by_what_was_asked() -> None:
