@@ -8,8 +8,9 @@ import hashlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -34,7 +35,7 @@ MODEL = "gemini-3.8-flash"
 PIECE_S, FIRST_S = 180.0, 20.0
 """Sound in one call, 6 MB at most of the 20 that it may have; the first is short: something can be read early."""
 AHEAD = 3
-"""Pieces under way at once."""
+"""Pieces of one item under way at once, at most."""
 TOKENS_A_S = 32
 """What a second of sound costs: https://ai.google.dev/gemini-api/docs/audio, read 2026-11."""
 INSTRUCTION = """\
@@ -96,21 +97,24 @@ class GeminiSpeech:
         Raises EngineBusy, EngineDown, EngineRefused, EngineEmpty, EngineFailed, ModelMissing, Cancelled.
         """
         count, end_s = 0, 0.0
-        for stretch, heard in self._in_order(audio, _instruction(hints), cancelled):
-            if cancelled():
-                raise Cancelled("stopped while hearing")
-            segments = tuple(_segments(stretch, heard, count)) if heard else ()
-            language = _code(heard.language) if heard and segments else None
-            yield Window(stretch.start_s, stretch.end_s, segments, stretch.voiced_s, language)
-            count, end_s = count + len(segments), stretch.end_s
+        with closing(self._in_order(audio, _instruction(hints), cancelled)) as pieces:
+            for stretch, heard in pieces:
+                if cancelled():
+                    raise Cancelled("stopped while hearing")
+                segments = tuple(_segments(stretch, heard, count)) if heard else ()
+                language = _code(heard.language) if heard and segments else None
+                yield Window(stretch.start_s, stretch.end_s, segments, stretch.voiced_s, language)
+                count, end_s = count + len(segments), stretch.end_s
         if not end_s:
             yield Window(0.0, 0.0, (), 0.0)
 
-    def _in_order(self, audio: Path, system: str, cancelled: IsCancelled) -> "Iterator[tuple[Stretch, _Heard | None]]":
+    def _in_order(
+        self, audio: Path, system: str, cancelled: IsCancelled
+    ) -> "Generator[tuple[Stretch, _Heard | None], None, None]":
         """Each stretch with what is said in it, None where nobody speaks; some are asked for ahead."""
         left = threading.Event()
         waiting: deque[tuple[Stretch, Future[_Heard] | None]] = deque()
-        pool = ThreadPoolExecutor(AHEAD, "gemini speech")
+        pool = ThreadPoolExecutor(min(AHEAD, self.line.cloud.calls), "gemini speech")
 
         def unwanted() -> bool:
             return left.is_set() or cancelled()

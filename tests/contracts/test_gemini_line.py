@@ -1,6 +1,8 @@
 """The line to Gemini: what each fault of the vendor's becomes, how long is waited, how it is left, and the key."""
 
+import contextlib
 import logging
+import socket
 import threading
 import time
 import traceback
@@ -20,6 +22,7 @@ from nexus_pipeline.domain.errors import (
     ModelMissing,
     NexusError,
 )
+from nexus_pipeline.engines import gemini_line
 from nexus_pipeline.engines.cloud import OUTAGES, TRIES, Barred, Patience
 from nexus_pipeline.engines.gemini_embedder import GeminiEmbedder
 from nexus_pipeline.engines.gemini_language import GeminiLanguage
@@ -175,6 +178,18 @@ def test_a_redirect_does_not_carry_the_key_to_another_host(gemini, language):
 def test_an_address_where_nobody_is_says_so(tmp_path, url):
     line = GeminiLine(Cloud(SecretStr(server.KEY), url), tmp_path, patience=HASTY)
     assert "NEXUS_GEMINI_BASE_URL" in str(caught(EngineDown, ask, GeminiLanguage(server.TALKS, line)))
+
+
+def test_a_host_that_swallows_packets_is_given_up_soon(tmp_path, monkeypatch):
+    monkeypatch.setattr(gemini_line, "CONNECT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as callers:
+        for _ in range(4):  # more than wait in its queue
+            caller = callers.enter_context(socket.socket())
+            caller.settimeout(0)
+            caller.connect_ex(full.getsockname())
+        site = Cloud(SecretStr(server.KEY), f"http://127.0.0.1:{full.getsockname()[1]}")
+        line = GeminiLine(site, tmp_path, patience=Patience(tries=1), silent_s=60)
+        assert "ConnectTimeout" in str(caught(EngineDown, ask, GeminiLanguage(server.TALKS, line)))
 
 
 def test_an_outage_opens_the_breaker_for_all_engines_of_the_process(gemini, language):
