@@ -97,8 +97,7 @@ class Remote:
 
     def add_file(self, file: "Offered", wishes: "Said") -> tuple[Json, bool]:
         """Send a file, streamed from the disk; the item, and whether it is new."""
-        fields = _said(title=wishes.title, language=wishes.language, priority=str(wishes.priority))
-        fields |= {"tags": list(wishes.tags), "engines": json.dumps(dict(wishes.engines))}
+        fields = _wishes(wishes) | {"engines": json.dumps(dict(wishes.engines))}
         try:
             with file.path.open("rb") as bytes_:
                 files = {"file": (file.path.name, bytes_)}
@@ -112,8 +111,7 @@ class Remote:
 
     def add_url(self, url: str, wishes: "Said") -> tuple[Json, bool]:
         """Ask for what is at an address; the item, and whether it is new."""
-        told = _said(title=wishes.title, language=wishes.language, priority=str(wishes.priority))
-        told |= {"source": "url", "data": url, "tags": list(wishes.tags), "engines": dict(wishes.engines)}
+        told = _wishes(wishes) | {"source": "url", "data": url, "engines": dict(wishes.engines)}
         return self._added("/api/media/process", json=told)
 
     def _added(self, path: str, **body: Any) -> tuple[Json, bool]:
@@ -173,6 +171,11 @@ class Remote:
         if answer.is_success:
             return answer
         raise _refused(answer, self._url)
+
+
+def _wishes(told: "Said") -> dict[str, Any]:
+    plain = _said(title=told.title, language=told.language, prompt=told.prompt, priority=str(told.priority))
+    return plain | {"tags": list(told.tags), "vocabulary": list(told.vocabulary)}
 
 
 def _said(**told: Any) -> dict[str, Any]:

@@ -165,7 +165,7 @@ class Form:
         except UnicodeDecodeError as error:
             raise BadRequest("a field of the form is no UTF-8") from error
         for name, given in values.items():
-            told[name] = _tags(given) if name == "tags" else given[-1]
+            told[name] = _several(given) if name in {"tags", "vocabulary"} else given[-1]
         try:
             if "engines" in told:
                 told["engines"] = json.loads(str(told["engines"]))
@@ -177,9 +177,9 @@ class Form:
             raise BadRequest('engines: a JSON object such as {"transcript": "faster-whisper:small"}') from error
 
 
-def _tags(given: list[str]) -> list[str]:
+def _several(given: list[str]) -> list[str]:
     """Several fields, or one with commas, as forms of pages send them."""
-    return [tag.strip() for one in given for tag in one.split(",") if tag.strip()]
+    return [word.strip() for one in given for word in one.split(",") if word.strip()]
 
 
 def _folder(folder: Path, name: str) -> Path:

@@ -32,6 +32,8 @@ FINE = {"done", "duplicate"}
 @click.option("--title", help="Instead of the file's name or the page's title.")
 @click.option("--tag", "tags", multiple=True, help="May be given several times.")
 @click.option("--language", metavar="CODE", help="What is spoken, such as en; heard for if not told.")
+@click.option("--prompt", metavar="TEXT", help="What the speech engine is told before it listens.")
+@click.option("--vocabulary", metavar="WORD,WORD", default="", help="Names and jargon that may be said.")
 @click.option("--priority", type=click.Choice(["low", "normal", "high"]), default="normal", show_default=True)
 @click.option("--engine", "engines", multiple=True, metavar="STEP=ENGINE:MODEL", help="May be given several times.")
 @click.option("--wait", is_flag=True, help="Until all have ended; exit 1 if one failed or is blocked.")
@@ -58,7 +60,14 @@ def add_command(what: Sequence[str], *, wait: bool, as_json: bool, **wishes: Any
 
 
 def _wishes(
-    title: str | None, tags: Sequence[str], language: str | None, priority: str, engines: Sequence[str]
+    *,
+    title: str | None,
+    tags: Sequence[str],
+    language: str | None,
+    prompt: str | None,
+    vocabulary: str,
+    priority: str,
+    engines: Sequence[str],
 ) -> "Said":
     from nexus_api.adding import Said
     from nexus_api.models import choice
@@ -69,7 +78,8 @@ def _wishes(
         chosen = dict(choice(told) for told in engines)
     except BadInput as error:
         raise click.UsageError(str(error)) from error
-    return Said(LOCAL, title, tuple(dict.fromkeys(tags)), language, chosen, Priority(priority))
+    words = tuple(dict.fromkeys(word.strip() for word in vocabulary.split(",") if word.strip()))
+    return Said(LOCAL, title, tuple(dict.fromkeys(tags)), language, chosen, Priority(priority), prompt, words)
 
 
 def _add_all(nexus: "Nexus", what: Sequence[str], wishes: "Said") -> tuple[list["Added"], list[str]]:

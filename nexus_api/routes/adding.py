@@ -70,8 +70,8 @@ async def file(request: Request, response: Response, nexus: NexusDep) -> dict[st
 def said(told: schemas.Wishes, owner: str) -> Said:
     """What a person says of what they add. Raises BadInput for an engine that is not there."""
     engines = dict(choice(f"{step}={engine}") for step, engine in told.engines.items())
-    tags = tuple(dict.fromkeys(told.tags))
-    return Said(owner, told.title, tags, told.language, engines, told.priority)
+    tags, vocabulary = tuple(dict.fromkeys(told.tags)), tuple(dict.fromkeys(told.vocabulary))
+    return Said(owner, told.title, tags, told.language, engines, told.priority, told.prompt, vocabulary)
 
 
 def _answered(item: Json, new: bool, response: Response) -> Json:  # noqa: FBT001  as it comes

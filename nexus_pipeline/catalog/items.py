@@ -90,7 +90,7 @@ class Items(Store):
             return list(r.db.execute(told.order_by(items.c.id).limit(limit)).scalars())
 
     def edit(self, item_id: str, **fields: Any) -> Item:
-        """A person's change: title, tags, language, engines, priority, unique, sidecar_key.
+        """A person's change: title, tags, language, prompt, vocabulary, engines, priority, unique, sidecar_key.
 
         Raises NotFound, and StoreError for any other field.
         """

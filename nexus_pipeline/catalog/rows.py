@@ -41,7 +41,9 @@ FACTS = frozenset({
 DECIDED = frozenset({"duplicate_of", "duplicate_offset_s"})
 """What `link` has decided in a transaction of its own: what a step says of it is older and is left out."""
 
-EDITABLE = frozenset({"title", "tags", "language", "engines", "priority", "unique", "sidecar_key"})
+EDITABLE = frozenset({
+    "title", "tags", "language", "prompt", "vocabulary", "engines", "priority", "unique", "sidecar_key",
+})  # fmt: skip
 """What a person may change of an item."""
 
 
@@ -59,6 +61,7 @@ def to_item(row: sa.Row[Any], steps: tuple[StepStatus, ...]) -> Item:
     if told["kind"] is not None:
         told["kind"] = Kind(told["kind"])
     told["tags"] = tuple(told["tags"])
+    told["vocabulary"] = tuple(told["vocabulary"] or ())
     told["priority"] = Priority(told["priority"])
     return Item(**told, steps=steps)
 
@@ -96,6 +99,7 @@ def new_values(new: NewItem, gen: int, at: datetime) -> dict[str, Any]:
         "title_key": title_key(new.title),
         "titled": titled(new),
         "tags": list(dict.fromkeys(new.tags)),
+        "vocabulary": list(new.vocabulary),
         "engines": dict(new.engines),
         "priority": new.priority.value,
         "duplicate_offset_s": 0.0,
@@ -134,6 +138,8 @@ def column_values(told: Mapping[str, Any]) -> dict[str, Any]:
         values["title_key"] = title_key(values["title"])
     if "tags" in values:
         values["tags"] = list(dict.fromkeys(values["tags"]))
+    if "vocabulary" in values:
+        values["vocabulary"] = list(values["vocabulary"])
     if values.get("kind") is not None:
         values["kind"] = Kind(values["kind"]).value
     if "priority" in values:

@@ -99,6 +99,8 @@ items = sa.Table(
     sa.Column("deleted_at", Instant),
     sa.Column("requested_at", Instant, nullable=False),  # when a run was last asked for; 1970: nobody waits for one
     sa.Column("lane", sa.Text),  # the last run's, or of the one that was asked for
+    sa.Column("prompt", Words),
+    sa.Column("vocabulary", sa.JSON(none_as_null=True)),
     sqlite_autoincrement=True,
 )
 

@@ -70,6 +70,10 @@ class NewItem:
     bytes: int | None = None
     tags: tuple[str, ...] = ()
     language: str | None = None
+    prompt: str | None = None
+    """What the speech engine is told before it listens."""
+    vocabulary: tuple[str, ...] = ()
+    """Names and jargon that the speech engine should know."""
     engines: dict[str, str] = field(default_factory=dict)
     priority: Priority = Priority.NORMAL
     inbox_key: str | None = None
@@ -110,6 +114,8 @@ class Item:
     description: str | None = None
     published_at: datetime | None = None
     tags: tuple[str, ...] = ()
+    prompt: str | None = None
+    vocabulary: tuple[str, ...] = ()
     engines: dict[str, str] = field(default_factory=dict)
     priority: Priority = Priority.NORMAL
     digest: str | None = None

@@ -72,6 +72,8 @@ class Arrival:
             bytes=None if self.is_address else self.bytes,
             tags=tuple(said.get("tags", ())),
             language=said.get("language"),
+            prompt=said.get("prompt"),
+            vocabulary=tuple(said.get("vocabulary", ())),
             engines=dict(said.get("engines", {})),
             priority=Priority.LOW if said.get("lane") == Lane.BULK else Priority.NORMAL,
             inbox_key=self.key,

@@ -6,7 +6,7 @@ it. The note is put first and the file last, so that whoever finds the file find
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -33,6 +33,8 @@ class Said:
     language: str | None = None
     engines: Mapping[str, str] = field(default_factory=dict)
     priority: Priority = Priority.NORMAL
+    prompt: str | None = None
+    vocabulary: tuple[str, ...] = ()
 
 
 def request_key(item_id: str) -> str:
@@ -115,12 +117,16 @@ def parsed(data: bytes) -> dict[str, Any]:
         "origin": (str,),
         "title": (str, type(None)),
         "language": (str, type(None)),
+        "prompt": (str, type(None)),
         "tags": (list,),
         "engines": (dict,),
         "lane": (str,),
     }
     wrong = sorted(name for name, kinds in wanted.items() if not isinstance(said.get(name), kinds))
-    texts: Sequence[object] = () if wrong else [*said["tags"], *said["engines"], *said["engines"].values()]
+    said["vocabulary"] = said.get("vocabulary", [])  # notes from before there was one have none
+    wrong += ["vocabulary"] if not isinstance(said["vocabulary"], list) else []
+    lists = () if wrong else (said["tags"], said["vocabulary"], said["engines"], said["engines"].values())
+    texts: list[object] = [text for one in lists for text in one]
     if wrong or not all(isinstance(text, str) for text in texts):
         raise BadInput(f"a note in the inbox lacks what it must say ({', '.join(wrong) or 'texts'}); ask again")
     return said
@@ -134,6 +140,8 @@ def _item(said: Said, origin: str, source: str, title: str) -> NewItem:
         title=title,
         tags=said.tags,
         language=said.language,
+        prompt=said.prompt,
+        vocabulary=said.vocabulary,
         engines=dict(said.engines),
         priority=said.priority,
     )
@@ -147,6 +155,8 @@ def _note(item: NewItem, said: Said) -> bytes:
         "title": said.title,
         "tags": list(item.tags),
         "language": item.language,
+        "prompt": item.prompt,
+        "vocabulary": list(item.vocabulary),
         "engines": item.engines,
         "lane": (Lane.BULK if item.priority is Priority.LOW else Lane.NOW).value,
     }

@@ -34,7 +34,8 @@ def left(site):
 
 
 def test_a_file_becomes_an_item_that_says_where_it_is(site, spoken):
-    answer = site.send(spoken[0], title=" A talk ", tags="work, pianos", language="en", priority="high")
+    hints = {"prompt": "About pianos.", "vocabulary": "Steinway, Anna"}
+    answer = site.send(spoken[0], title=" A talk ", tags="work, pianos", language="en", priority="high", **hints)
     item = answer.json()
     assert answer.status_code == 202
     assert answer.headers["location"] == f"/api/media/{item['id']}"
@@ -45,6 +46,8 @@ def test_a_file_becomes_an_item_that_says_where_it_is(site, spoken):
         "high",
         "waiting",
     )
+    kept = site.parts.catalog.get(item["id"])
+    assert (kept.prompt, kept.vocabulary) == ("About pianos.", ("Steinway", "Anna"))
     assert item["bytes"] == spoken[0].stat().st_size
     assert site.parts.inbox.read(f".uploads/{item['id']}/talk 0.wav") == spoken[0].read_bytes()
     assert left(site) == []

@@ -3,16 +3,17 @@
 import json
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from nexus_pipeline.blobs import FolderBlobs, open_blobs
-from nexus_pipeline.domain.errors import BadAddress
+from nexus_pipeline.domain.errors import BadAddress, BadInput
 from nexus_pipeline.domain.items import Kind, Priority, item_id
 from nexus_pipeline.sources.inbox import Arrival, Inbox
-from nexus_pipeline.sources.requests import Said, leave, request_url, upload
+from nexus_pipeline.sources.requests import Said, leave, parsed, request_url, upload
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -219,6 +220,7 @@ def test_a_transcript_that_comes_later_belongs_to_the_file_that_was_told(looks: 
 
 def test_a_request_for_an_address_arrives_at_once_in_its_one_form(looks: Looks) -> None:
     said = Said(title="A talk", tags=("bread",), language="en", engines={"transcript": "a:b"}, priority=Priority.LOW)
+    said = replace(said, prompt="About bread.", vocabulary=("Poolish", "Levain"))
     item = request_url(looks.blobs, "https://youtu.be/dQw4w9WgXcQ?si=1", said)
     (arrival,) = looks.after(0)
     told = arrival.new_item()
@@ -226,12 +228,22 @@ def test_a_request_for_an_address_arrives_at_once_in_its_one_form(looks: Looks) 
     assert (told.source, told.platform, told.title) == ("url", "youtube", "A talk")
     assert told.origin == "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
     assert told.priority is Priority.LOW
+    assert (told.prompt, told.vocabulary) == ("About bread.", ("Poolish", "Levain"))
     assert told.inbox_key == f".asks/{told.id}.json"
     again = request_url(looks.blobs, "https://www.youtube.com/watch?v=dQw4w9WgXcQ&utm_source=x", Said())
     assert again.id == item.id
     assert again.title == again.origin
     with pytest.raises(BadAddress):
         request_url(looks.blobs, "file:///etc/passwd", Said())
+
+
+def test_a_request_from_before_there_were_hints_is_still_read_and_a_wrong_one_is_not() -> None:
+    told = {"v": 1, "owner": "local", "origin": "x", "title": None, "language": None, "tags": [], "engines": {}}
+    told |= {"lane": "now"}
+    assert parsed(json.dumps(told).encode())["vocabulary"] == []
+    for wrong in ({"vocabulary": "a,b"}, {"vocabulary": [1]}, {"prompt": 1}):
+        with pytest.raises(BadInput):
+            parsed(json.dumps(told | wrong).encode())
 
 
 def test_an_upload_arrives_at_once_with_what_was_said_and_its_transcript(looks: Looks, tmp_path: Path) -> None:

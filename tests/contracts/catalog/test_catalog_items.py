@@ -79,6 +79,8 @@ def test_ids_are_found_by_their_first_characters_within_the_owner(catalog, add):
 
 def test_a_person_changes_an_item(catalog, add):
     item = add(tags=("a",))
+    hinted = catalog.edit(item.id, prompt="About bees.", vocabulary=("Varroa",))
+    assert (hinted.prompt, hinted.vocabulary) == ("About bees.", ("Varroa",))
     after = catalog.edit(item.id, title="New", tags=["b", "c"], language="de", priority="low", unique=True)
     assert (after.title, after.tags, after.language, after.priority, after.unique) == (
         "New",
