@@ -6,11 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from nexus_pipeline.domain.items import Kind, Priority
 from nexus_pipeline.domain.states import ItemState, State
+from nexus_pipeline.domain.timeline import Doubt
 
 ItemId = Annotated[str, StringConstraints(max_length=64)]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
 Tags = Annotated[list[Tag], Field(max_length=100)]
+Vocabulary = Annotated[list[Tag], Field(max_length=200, description="Names and jargon that may be said.")]
 Text = Annotated[str, StringConstraints(max_length=200)]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")]
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -30,6 +32,10 @@ class Wishes(Body):
     title: Title | None = None
     tags: Tags = []
     language: Language | None = None
+    prompt: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
+        None, description="What the speech engine is told before it listens."
+    )
+    vocabulary: Vocabulary = []
     priority: Priority = Priority.NORMAL
     engines: Annotated[dict[str, Annotated[str, StringConstraints(max_length=200)]], Field(max_length=20)] = {}
 
@@ -186,14 +192,25 @@ class Segment(BaseModel):
     speaker: str | None
     text: str
     words: list[Word]
+    language: str | None = Field(description="Where it is another one than the transcript's.")
+    doubtful: bool = Field(description="A finding lies over it.")
+
+
+class Finding(BaseModel):
+    """A span that may be wrong, and why."""
+
+    doubt: Doubt
+    start_s: float
+    end_s: float
 
 
 class Coverage(BaseModel):
-    """Seconds with a voice in them, seconds that became text, stretches heard again."""
+    """Seconds with a voice in them, seconds that became text, spans that were heard again, what is still in doubt."""
 
     voiced_s: float
     transcribed_s: float
     repaired: list[tuple[float, float]]
+    findings: list[Finding]
 
 
 class Transcript(BaseModel):

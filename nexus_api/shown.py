@@ -138,13 +138,17 @@ def transcript(item_id: str, told: Transcript) -> Json:
             "voiced_s": _seconds(told.coverage.voiced_s),
             "transcribed_s": _seconds(told.coverage.transcribed_s),
             "repaired": [[_seconds(a), _seconds(b)] for a, b in told.coverage.repaired],
+            "findings": [
+                {"doubt": f.doubt, "start_s": _seconds(f.start_s), "end_s": _seconds(f.end_s)}
+                for f in told.coverage.findings
+            ],
         },
         "speakers": dict(told.speakers),
-        "segments": [_segment(one) for one in told.segments],
+        "segments": [_segment(one, doubtful=told.coverage.doubts(one)) for one in told.segments],
     }
 
 
-def _segment(told: Segment) -> Json:
+def _segment(told: Segment, *, doubtful: bool) -> Json:
     return {
         "id": told.id,
         "start_s": _seconds(told.start_s),
@@ -152,6 +156,8 @@ def _segment(told: Segment) -> Json:
         "speaker": told.speaker,
         "text": told.text,
         "words": [asdict(word) for word in told.words],
+        "language": told.language,
+        "doubtful": doubtful,
     }
 
 

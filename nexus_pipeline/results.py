@@ -71,7 +71,7 @@ def _shifted(first: Transcript, by_s: float, duration_s: float | None) -> Transc
     """Only what lies in the copy: it may lack the first's beginning or end."""
     until_s = duration_s or float("inf")
     segments = tuple(s.shifted(by_s) for s in first.segments if s.end_s + by_s > 0 and s.start_s + by_s < until_s)
-    return Transcript(first.language, first.engine, segments, first.coverage, first.speakers)
+    return Transcript(first.language, first.engine, segments, first.coverage.shifted(by_s), first.speakers)
 
 
 def window_of(owner: str, item_id: str, n: int, parts: Parts) -> tuple[Segment, ...]:

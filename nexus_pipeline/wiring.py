@@ -266,14 +266,19 @@ class Parts:
 
     def read_transcript(self, path: Path) -> Transcript:
         """A transcript file: SRT, VTT, Whisper's or WhisperX's JSON. Raises BadTranscript."""
+        found = subtitles.read_transcript(path)
+        return found if found.language else replace(found, language=self.language_of(found.text))
+
+    def language_of(self, text: str) -> str | None:
+        """Which language a text is in, where that is sure."""
         from nexus_pipeline.engines import languages
 
-        found = subtitles.read_transcript(path)
-        return found if found.language else replace(found, language=languages.detect(found.text))
+        return languages.detect(text)
 
     def hints(self, item: Item) -> Hints:
-        """What the speech engine is told before it listens to an item."""
-        return Hints(item.language, self.settings.prompt, self.settings.vocabulary)
+        """What the speech engine is told before it listens to an item: the item's own words come first."""
+        vocabulary = tuple(dict.fromkeys((*item.vocabulary, *self.settings.vocabulary)))
+        return Hints(item.language, item.prompt or self.settings.prompt, vocabulary)
 
     def warm_up(self) -> None:
         """Open stores and load models that the first run would wait for; a missing model is the run's business."""

@@ -1,6 +1,10 @@
 """What was said when: words, segments, transcripts. Times are seconds from the item's start."""
 
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+Span = tuple[float, float]
+"""From and to, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,10 @@ class Segment:
     text: str
     speaker: str | None = None
     words: tuple[Word, ...] = ()
+    language: str | None = None
+    """Where it is another one than the transcript's."""
+    log_probability: float | None = None
+    """The mean over its tokens (0 is certain), where the engine gives it."""
 
     def shifted(self, by_s: float) -> "Segment":
         """The same, later by so many seconds."""
@@ -33,13 +41,50 @@ class Segment:
         )
 
 
+class Doubt(StrEnum):
+    """Why a span of a transcript may be wrong."""
+
+    UNHEARD = "unheard"
+    LOOP = "loop"
+    FAST = "fast"
+    SLOW = "slow"
+    JUMP = "jump"
+    SILENT = "silent"
+    FLIP = "flip"
+    UNSURE = "unsure"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A span that may be wrong, and why."""
+
+    doubt: Doubt
+    start_s: float
+    end_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """Seconds with a voice in them against seconds that became text."""
 
     voiced_s: float
     transcribed_s: float
-    repaired: tuple[tuple[float, float], ...] = ()
+    repaired: tuple[Span, ...] = ()
+    """Spans that were heard again and better."""
+    findings: tuple[Finding, ...] = ()
+    """What is still in doubt."""
+
+    def shifted(self, by_s: float) -> "Coverage":
+        """The same, later by so many seconds."""
+        return replace(
+            self,
+            repaired=tuple((a + by_s, b + by_s) for a, b in self.repaired),
+            findings=tuple(replace(f, start_s=f.start_s + by_s, end_s=f.end_s + by_s) for f in self.findings),
+        )
+
+    def doubts(self, segment: Segment) -> bool:
+        """Whether a segment, or a part of it, is still in doubt."""
+        return any(f.start_s < segment.end_s and segment.start_s < f.end_s for f in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +112,8 @@ class Window:
     segments: tuple[Segment, ...]
     voiced_s: float
     language: str | None = None
+    voiced: tuple[Span, ...] = ()
+    """Where somebody speaks, of an engine that knows: without it nobody can tell what it left out."""
 
 
 @dataclass(frozen=True, slots=True)

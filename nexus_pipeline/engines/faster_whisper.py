@@ -7,19 +7,19 @@ does not mislead it, and silence, over which Whisper invents text, is never show
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
-from nexus_pipeline.domain.errors import Cancelled, EngineFailed, ModelMissing
-from nexus_pipeline.domain.timeline import Segment, Window, Word
+from nexus_pipeline.domain.errors import Cancelled, ModelMissing
+from nexus_pipeline.domain.timeline import Segment, Span, Window
 from nexus_pipeline.engines import weights, whisper_models
 from nexus_pipeline.engines.site import EngineSite, Known
 from nexus_pipeline.engines.transfer import PROBE_S
-from nexus_pipeline.engines.voices import Clock, Stretch, stretches
+from nexus_pipeline.engines.voices import Stretch, stretches, whole
+from nexus_pipeline.engines.whisper_hearing import BEAM, Hearing, Way, as_engine_failed, known
 from nexus_pipeline.ports import Cancelled as IsCancelled
 from nexus_pipeline.ports import Hints, Progress
 
@@ -29,10 +29,18 @@ FIRST_S = 15.0
 """The first look of a longer item, in seconds of sound: so that something can be read early."""
 WINDOW_S = 20.0
 """A window ends with the look that makes it at least so long; the first one after its first look."""
-BEAM = 5
+BATCH = 8
+"""Looks that are decoded together on a GPU: what BatchedInferencePipeline takes by default."""
+PREVIOUS_LOOKS = 30
+"""Looks in one call where what was heard before is told to the model."""
+READINGS = (
+    (Way(), False),
+    (Way(beam=1), True),
+    (Way(temperatures=(0.4,)), False),
+)
+"""How a span is heard again, and whether its silences are kept: in looks of its own and without what was said before;
+greedily, with all the sound around the voices; with other words than the likeliest."""
 
-_SURE = 0.5  # a language heard with this probability is kept for the whole item
-_TRIES = 3  # looks after which the likeliest language so far is kept
 _ASK_AGAIN_S = 60.0  # after the hub did not answer, items fail at once for so long
 
 
@@ -48,6 +56,8 @@ class FasterWhisper:
         threads: int = 1,
         width: int = 1,
         words: bool | None = None,
+        batch: int | None = None,
+        previous: bool = False,
         probe_s: float = PROBE_S,
     ) -> None:
         """Loads nothing yet.
@@ -59,6 +69,8 @@ class FasterWhisper:
             threads: For each item.
             width: Items side by side.
             words: Whether segments carry timed words; None: for published models, whose word times are good.
+            batch: Looks that are decoded together; None: BATCH on a GPU, else one.
+            previous: Tell the model what it heard before, as Whisper does by default; it then repeats its mistakes.
             probe_s: Seconds in which the hub must answer before a download begins.
         """
         self.chosen = model
@@ -68,6 +80,8 @@ class FasterWhisper:
         self.threads = threads
         self.width = width
         self.words = whisper_models.published(self.model) if words is None else words
+        self.batch = batch
+        self.previous = previous
         self.probe_s = probe_s
         self._lock = Lock()
         self._loaded: Any = None
@@ -110,7 +124,8 @@ class FasterWhisper:
 
     def parameters(self) -> Mapping[str, str]:
         """What changes its results. `auto` stays `auto`: else moving to another machine would make all of it stale."""
-        return {"engine": "faster-whisper", "model": self.chosen, "beam": str(BEAM), "words": str(self.words).lower()}
+        told = {"engine": "faster-whisper", "model": self.chosen, "beam": str(BEAM), "words": str(self.words).lower()}
+        return told | ({"previous": "true"} if self.previous else {})
 
     def transcribe(self, audio: Path, duration_s: float, hints: Hints, cancelled: IsCancelled) -> Iterator[Window]:
         """Windows in order of time, each as soon as it is heard, one beginning where the one before ends.
@@ -118,21 +133,65 @@ class FasterWhisper:
         A language that the model does not know is heard for instead. Raises ModelMissing, EngineFailed, Cancelled.
         """
         model = self._model(cancelled)
-        hearing = _Hearing(
-            model, words=self.words, hints=hints, language=_known(model, hints.language), cancelled=cancelled
-        )
+        hearing = self._hearing(model, hints, cancelled, Way(previous=self.previous))
         look_s = float(model.feature_extractor.chunk_length)
-        first_s = look_s if duration_s <= look_s else min(FIRST_S, look_s)
+        limit_s = look_s * (PREVIOUS_LOOKS if self.previous else 1)
+        first_s = limit_s if self.previous or duration_s <= look_s else min(FIRST_S, limit_s)
         window = _Open(0.0)
         count = 0
-        for stretch in stretches(audio, limit_s=look_s, first_s=first_s, cancelled=cancelled):
-            window.add(stretch, hearing.segments(stretch, count + len(window.segments)))
+        heard = self._heard(hearing, stretches(audio, limit_s=limit_s, first_s=first_s, cancelled=cancelled))
+        for stretch, segments in heard:
+            window.add(stretch, segments)
             if window.end_s - window.start_s >= WINDOW_S or (window.segments and not count):
-                yield window.closed(hearing.language)
+                yield window.closed(hearing.language, count)
                 count += len(window.segments)
                 window = _Open(window.end_s)
         if window.end_s > window.start_s or window.start_s == 0:
-            yield window.closed(hearing.language)
+            yield window.closed(hearing.language, count)
+
+    def readings(
+        self, audio: Path, start_s: float, end_s: float, hints: Hints, cancelled: IsCancelled
+    ) -> Iterator[tuple[Segment, ...]]:
+        """A span on its own, then greedily with its silences, then with a draw of other words.
+
+        Each is heard on its own, without what was said before. Raises what `transcribe` raises.
+        """
+        model = self._model(cancelled)
+        look_s = float(model.feature_extractor.chunk_length)
+        for way, silences in READINGS:
+            hearing = self._hearing(model, hints, cancelled, way)
+            coming: Iterable[Stretch] = [whole(audio, start_s, end_s)]
+            if not silences:
+                coming = stretches(
+                    audio, limit_s=look_s, first_s=look_s, cancelled=cancelled, from_s=start_s, to_s=end_s
+                )
+            said = (segment for stretch in coming for segment in hearing.segments(stretch))
+            yield tuple(replace(s, id=n) for n, s in enumerate(said))
+
+    def _hearing(self, model: Any, hints: Hints, cancelled: IsCancelled, way: Way) -> Hearing:
+        return Hearing(model, self.words, hints, known(model, hints.language), cancelled, way)
+
+    def _heard(self, hearing: Hearing, coming: Iterator[Stretch]) -> Iterator[tuple[Stretch, Iterator[Segment]]]:
+        """Each stretch with what is said in it, one after the other or several looked at together."""
+        batch = self._together(hearing.model)
+        group: list[Stretch] = []
+        first = True
+        for stretch in coming:
+            if batch == 1 or first:
+                # the first look alone: something can be read early, and its language is the item's
+                first = first and not stretch.pieces
+                yield stretch, hearing.segments(stretch)
+                continue
+            group.append(stretch)
+            if sum(1 for s in group if s.pieces) == batch:
+                yield from hearing.together(group)
+                group = []
+        yield from hearing.together(group)
+
+    def _together(self, model: Any) -> int:
+        if self.previous:
+            return 1
+        return self.batch or (BATCH if model.model.device == "cuda" else 1)
 
     def _model(self, cancelled: IsCancelled) -> Any:
         """The loaded model; whoever comes first loads it, the others wait and can be cancelled."""
@@ -152,7 +211,7 @@ class FasterWhisper:
         from faster_whisper import WhisperModel
 
         cuda = ctranslate2.get_cuda_device_count() > 0
-        with _as_engine_failed(f"the speech model in {folder} cannot be loaded: fetch or copy it again"):
+        with as_engine_failed(f"the speech model in {folder} cannot be loaded: fetch or copy it again"):
             loaded = WhisperModel(
                 str(folder),
                 device="cuda" if cuda else "cpu",
@@ -181,84 +240,17 @@ class _Open:
 
     start_s: float
     end_s: float = 0.0
-    voiced_s: float = 0.0
+    voiced: list[Span] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
 
     def add(self, stretch: Stretch, segments: Iterator[Segment]) -> None:
         self.segments.extend(segments)
-        self.voiced_s += stretch.voiced_s
+        self.voiced.extend(stretch.voiced)
         self.end_s = stretch.end_s
 
-    def closed(self, language: str | None) -> Window:
-        return Window(self.start_s, max(self.start_s, self.end_s), tuple(self.segments), self.voiced_s, language)
-
-
-@dataclass
-class _Hearing:
-    """One item being heard: the language so far, and what a look of the model says."""
-
-    model: Any
-    words: bool
-    hints: Hints
-    language: str | None
-    cancelled: IsCancelled
-    _heard: list[tuple[float, str]] = field(default_factory=list)
-    _sure: bool = False
-
-    def __post_init__(self) -> None:
-        self._sure = self.language is not None
-
-    def segments(self, stretch: Stretch, first_id: int) -> Iterator[Segment]:
-        """What is said in a stretch; ids from `first_id`, times of the item, inside the stretch."""
-        if not stretch.pieces:
-            return
-        clock = Clock(stretch.pieces)
-        number = first_id
-        with _as_engine_failed("the speech model stopped with an error; a smaller model needs less memory"):
-            heard, info = self.model.transcribe(
-                stretch.audio,
-                language=self.language if self._sure else None,
-                beam_size=BEAM,
-                condition_on_previous_text=False,
-                vad_filter=False,
-                word_timestamps=self.words,
-                initial_prompt=self.hints.prompt,
-                hotwords=", ".join(self.hints.vocabulary) or None,
-            )
-            self._learn(info.language, info.language_probability)
-            for said in heard:
-                if self.cancelled():
-                    raise Cancelled("stopped while hearing")
-                text = said.text.strip()
-                if not text:
-                    continue
-                start_s, end_s = clock.span(said.start, said.end)
-                words = tuple(Word(*clock.span(w.start, w.end), w.word) for w in said.words or ())
-                yield Segment(number, start_s, end_s, text, words=words)
-                number += 1
-
-    def _learn(self, language: str, probability: float) -> None:
-        """Keep the first language that is sure, or the likeliest of three."""
-        if self._sure:
-            return
-        self._heard.append((probability, language))
-        self.language = max(self._heard)[1]
-        self._sure = probability >= _SURE or len(self._heard) >= _TRIES
-
-
-def _known(model: Any, language: str | None) -> str | None:
-    """The language as the model calls it; None where it is to be heard for."""
-    languages = model.supported_languages
-    if languages == ["en"]:
-        return "en"
-    wanted = (language or "").lower().replace("_", "-").partition("-")[0]
-    return wanted if wanted in languages else None
-
-
-@contextmanager
-def _as_engine_failed(told: str) -> Iterator[None]:
-    """CTranslate2 and the tokenizer raise RuntimeError, ValueError or bare Exception; ours pass through."""
-    try:
-        yield
-    except (RuntimeError, ValueError, OSError, MemoryError) as error:
-        raise EngineFailed(f"{told} ({error})") from error
+    def closed(self, language: str | None, first_id: int) -> Window:
+        segments = tuple(replace(s, id=n) for n, s in enumerate(self.segments, first_id))
+        voiced_s = sum(b - a for a, b in self.voiced)
+        return Window(
+            self.start_s, max(self.start_s, self.end_s), segments, voiced_s, language, voiced=tuple(self.voiced)
+        )

@@ -109,6 +109,14 @@ class FFmpeg:
         _refuse_if_cut_off(decoded_s, probed, said)
         return decoded_s
 
+    def cut(self, path: Path, to: Path, start_s: float, end_s: float, cancelled: Cancelled) -> None:
+        """A span of the first sound as a FLAC like that of `speech`. Raises DamagedMedia."""
+        sound = self._input(ss=start_s)["a:0"]
+        try:
+            self._make(path, _speech(sound, to, end_s - start_s), None, lambda _: None, cancelled)
+        except ChildFailed as error:
+            raise DamagedMedia(f"the sound cannot be decoded ({error.said}); is the copy complete?") from error
+
     def rendition(
         self, path: Path, folder: Path, facts: MediaFacts, progress: Progress, cancelled: Cancelled
     ) -> Path | None:

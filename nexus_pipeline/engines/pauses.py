@@ -85,7 +85,12 @@ class Pack:
     """Runs heard in one look: `pieces` with their padding, in order; silences between pieces are left out."""
 
     pieces: tuple[tuple[int, int], ...]
-    voiced: int
+    runs: tuple[Run, ...]
+
+    @property
+    def voiced(self) -> int:
+        """Samples with a voice in them."""
+        return sum(run.end - run.start for run in self.runs)
 
     @property
     def start(self) -> int:
@@ -161,4 +166,4 @@ class Packer:
                 pieces.append((start, run.end + PAD))
         pieces[-1] = (pieces[-1][0], end)
         self._heard_to = end
-        return Pack(tuple(pieces), sum(r.end - r.start for r in runs))
+        return Pack(tuple(pieces), tuple(runs))

@@ -6,7 +6,7 @@ pieces leave no trace; memory does not grow with the recording.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ Samples = npt.NDArray[np.float32]
 _PIECE = 10 * RATE
 _CONTEXT = 64  # samples before a frame that the detector looks at, faster_whisper.vad
 _SILENCE = 60 * RATE  # a silence is told of at least this often
+_BEFORE_S = 1.0  # a span is sought so far before its beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +31,34 @@ class Stretch:
 
     start_s: float
     end_s: float
-    voiced_s: float
     pieces: tuple[tuple[float, float], ...]
     audio: Samples
+    voiced: tuple[tuple[float, float], ...] = ()
+    """Where somebody speaks."""
+
+    @property
+    def voiced_s(self) -> float:
+        """How long somebody speaks."""
+        return sum(b - a for a, b in self.voiced)
+
+    def later(self, by_s: float) -> "Stretch":
+        """The same, so many seconds later."""
+        return replace(
+            self,
+            start_s=self.start_s + by_s,
+            end_s=self.end_s + by_s,
+            pieces=tuple((a + by_s, b + by_s) for a, b in self.pieces),
+            voiced=tuple((a + by_s, b + by_s) for a, b in self.voiced),
+        )
 
 
 class Clock:
     """Seconds of the item at seconds of the sound that was heard, from which silences are left out."""
 
-    def __init__(self, pieces: Sequence[tuple[float, float]]) -> None:
-        """Pieces of the item, in seconds, as they follow each other in the sound."""
+    def __init__(self, pieces: Sequence[tuple[float, float]], begins: float = 0.0) -> None:
+        """Pieces of the item, in seconds, as they follow each other in the sound, the first `begins` s into it."""
         self.pieces = pieces
-        self.starts = [0.0]
+        self.starts = [begins]
         for a, b in pieces[:-1]:
             self.starts.append(self.starts[-1] + b - a)
 
@@ -57,17 +74,32 @@ class Clock:
         return round(min(max(a + heard_s - self.starts[i], a), b), 3)
 
 
-def stretches(path: Path, *, limit_s: float, first_s: float, cancelled: IsCancelled) -> Iterator[Stretch]:
-    """The whole recording in order, each stretch with at most `limit_s` (the first voiced: `first_s`) of sound.
+def stretches(
+    path: Path,
+    *,
+    limit_s: float,
+    first_s: float,
+    cancelled: IsCancelled,
+    from_s: float = 0.0,
+    to_s: float | None = None,
+) -> Iterator[Stretch]:
+    """The recording (or a span of it) in order, each stretch with at most `limit_s` (the first voiced: `first_s`).
 
     A stretch without voice has neither pieces nor audio. Raises EngineFailed for a file that is no FLAC, Cancelled.
     """
     cut = _Cutter(int(limit_s * RATE), int(first_s * RATE))
-    for piece in _decoded(path):
+    for piece in _decoded(path, from_s, to_s):
         if cancelled():
             raise Cancelled("stopped while listening for speech")
-        yield from cut.feed(piece)
-    yield from cut.end()
+        yield from (stretch.later(from_s) for stretch in cut.feed(piece))
+    yield from (stretch.later(from_s) for stretch in cut.end())
+
+
+def whole(path: Path, from_s: float, to_s: float) -> Stretch:
+    """A span as one stretch, silences and all; what of it lies in the recording."""
+    audio = np.concatenate([np.zeros(0, dtype=np.float32), *_decoded(path, from_s, to_s)])
+    end_s = from_s + len(audio) / RATE
+    return Stretch(from_s, end_s, ((from_s, end_s),) if len(audio) else (), audio)
 
 
 class _Cutter:
@@ -115,14 +147,14 @@ class _Cutter:
             yield Stretch(
                 start_s=self.told_to / RATE,
                 end_s=pieces[-1][1] / RATE,
-                voiced_s=pack.voiced / RATE,
                 pieces=tuple((a / RATE, b / RATE) for a, b in pieces),
                 audio=audio,
+                voiced=tuple((r.start / RATE, min(r.end, total) / RATE) for r in pack.runs),
             )
             self.told_to = pieces[-1][1]
 
     def _silent(self, to: int) -> Stretch:
-        silent = Stretch(self.told_to / RATE, to / RATE, 0.0, (), np.zeros(0, dtype=np.float32))
+        silent = Stretch(self.told_to / RATE, to / RATE, (), np.zeros(0, dtype=np.float32))
         self.told_to = to
         return silent
 
@@ -159,31 +191,52 @@ class _Voice:
         return self.probabilities(np.zeros(-len(self.left) % FRAME, dtype=np.float32))
 
 
-def _decoded(path: Path) -> Iterator[Samples]:
-    """16 kHz mono, -1 to 1, in pieces of about 10 s."""
+def _decoded(path: Path, from_s: float = 0.0, to_s: float | None = None) -> Iterator[Samples]:
+    """16 kHz mono, -1 to 1, in pieces of about 10 s; a span of it to the sample, without decoding what is before."""
     import av
 
     unreadable = "the sound prepared for hearing is not readable FLAC: make it again with `nexus rerun --from raw`"
     with path.open("rb") as file:
         if file.read(4) != b"fLaC":  # the demuxer takes anything and decodes nothing of it
             raise EngineFailed(unreadable)
+    first, last = int(from_s * RATE), None if to_s is None else int(to_s * RATE)
     try:
         # only FLAC: a playlist of that name would make the demuxer open other files
         with av.open(str(path.absolute()), format="flac", metadata_errors="replace") as container:
-            stream = container.streams.audio[0]
-            stream.codec_context.thread_count = 1
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
-            pieces: list[Samples] = []
-            for frame in container.decode(stream):
-                pieces.extend(_samples(resampler.resample(frame)))
-                if sum(map(len, pieces)) >= _PIECE:
+            pieces, held = [], 0
+            for at, samples in _frames(container, from_s):
+                if last is not None and at >= last:
+                    break
+                part = samples[max(0, first - at) : None if last is None else last - at]
+                pieces.append(part)
+                held += len(part)
+                if held >= _PIECE:
                     yield np.concatenate(pieces)
-                    pieces = []
-            pieces.extend(_samples(resampler.resample(None)))
-            if pieces:
+                    pieces, held = [], 0
+            if held:
                 yield np.concatenate(pieces)
     except (av.FFmpegError, IndexError) as error:
         raise EngineFailed(unreadable) from error
+
+
+def _frames(container: Any, from_s: float) -> Iterator[tuple[int, Samples]]:
+    """Decoded samples with the position of the first of each, beginning at or before `from_s`."""
+    import av
+
+    stream = container.streams.audio[0]
+    stream.codec_context.thread_count = 1
+    if from_s > _BEFORE_S:
+        container.seek(int((from_s - _BEFORE_S) / stream.time_base), stream=stream, backward=True)
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
+    at: int | None = None
+    for frame in container.decode(stream):
+        if at is None:
+            at = round(frame.time * RATE) if from_s > _BEFORE_S else 0
+        for samples in _samples(resampler.resample(frame)):
+            yield at, samples
+            at += len(samples)
+    for samples in _samples(resampler.resample(None)):
+        yield at or 0, samples
 
 
 def _samples(frames: Iterable[Any]) -> Iterator[Samples]:

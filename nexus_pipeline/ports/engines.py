@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nexus_pipeline.domain.fingerprints import Match
 from nexus_pipeline.domain.items import MediaFacts
-from nexus_pipeline.domain.timeline import Chapter, Enrichment, Transcript, Window
+from nexus_pipeline.domain.timeline import Chapter, Enrichment, Segment, Transcript, Window
 
 S = TypeVar("S")
 Vectors = npt.NDArray[np.float32]
@@ -34,6 +34,9 @@ class Media(Protocol):
 
     def speech(self, path: Path, to: Path, facts: MediaFacts, progress: Progress, cancelled: Cancelled) -> float:
         """16 kHz mono FLAC of the first sound; seconds decoded. Raises DamagedMedia when far less than declared."""
+
+    def cut(self, path: Path, to: Path, start_s: float, end_s: float, cancelled: Cancelled) -> None:
+        """A span of the first sound as a FLAC like that of `speech`. Raises DamagedMedia."""
 
     def rendition(
         self, path: Path, folder: Path, facts: MediaFacts, progress: Progress, cancelled: Cancelled
@@ -89,6 +92,14 @@ class Speech(Protocol):
         """Windows in order of time, cut at pauses, each as soon as it is heard; segment ids count on from 0.
 
         Raises EngineError (ModelMissing, EngineFailed, EngineBusy, EngineDown ...), Cancelled.
+        """
+
+    def readings(
+        self, audio: Path, start_s: float, end_s: float, hints: Hints, cancelled: Cancelled
+    ) -> Iterator[tuple[Segment, ...]]:
+        """Other readings of a span, each made with other settings than those before; none where it knows one way only.
+
+        Only the span's sound is read; times are the item's, ids count from 0. Raises what `transcribe` raises.
         """
 
 

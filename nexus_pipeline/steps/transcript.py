@@ -1,4 +1,7 @@
-"""transcript: what was said when: heard in windows and published as it is heard, or taken from a file beside it."""
+"""transcript: what was said when: heard in windows and published as it is heard, or taken from a file beside it.
+
+What was heard is checked then, and what may be wrong is heard again (steps/repairing.py).
+"""
 
 import logging
 import time
@@ -9,12 +12,14 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from nexus_pipeline.domain import errors
+from nexus_pipeline.domain.checking import Voice
 from nexus_pipeline.domain.items import Item, Kind
 from nexus_pipeline.domain.passages import passages
 from nexus_pipeline.domain.states import Skipped, State
-from nexus_pipeline.domain.timeline import Coverage, Segment, Transcript, Window
+from nexus_pipeline.domain.timeline import Coverage, Segment, Span, Transcript, Window
 from nexus_pipeline.ports import ItemPassages, Speech, Vectors
 from nexus_pipeline.results import INHERITED, RawResult, read
+from nexus_pipeline.steps.repairing import Checked, readers, repaired
 from nexus_pipeline.steps.serving import parameters, served
 from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one
 from nexus_pipeline.wiring import Parts
@@ -25,6 +30,9 @@ PARTIAL_EVERY_S = 30.0
 """Passages of what has been heard so far are written at most this often: each is a commit of the archive."""
 PARTIAL_MORE = 1.05
 """And only when so much more has been heard: all rows are written each time, twenty times in all however long it is."""
+
+HEARD = 0.95
+"""Of the progress, before what is in doubt is heard again."""
 
 _segments = TypeAdapter(list[Segment])
 _transcript = TypeAdapter(Transcript)
@@ -41,34 +49,49 @@ def transcript(work: Work, parts: Parts) -> Landed:
     if not engines:
         return Landed(work, state=State.SKIPPED, reason=Skipped.SWITCHED_OFF)
     duration_s, hints = work.item.duration_s or 0.0, parts.hints(work.item)
+    began = time.monotonic()
     with parts.blobs.local(read(work.item, "raw", RawResult, parts).files["speech"]) as audio:
         done = served(engines, lambda e: _heard(work, parts, e, e.transcribe(audio, duration_s, hints, work.cancelled)))
-    return replace(done.result, reason=done.result.reason or done.because)
+        heard, checked = done.result
+        left = engines[engines.index(done.engine) :]
+        told = replace(hints, language=hints.language or heard.language)
+        reading = readers(left, audio, told, media=parts.media, folder=lambda: work.folder, cancelled=work.cancelled)
+        found = repaired(heard, checked, reading, duration_s, lambda x: work.progress(HEARD + (1 - HEARD) * x))
+    if not found.segments:
+        silent = Skipped.SILENCE
+        return Landed(work, state=State.SKIPPED, reason=silent, engine=done.engine.name, numbers={"segments": 0})
+    seconds = time.monotonic() - began
+    numbers = {
+        "real_time_factor": seconds / duration_s if duration_s else 0.0,
+        "voiced_s": found.coverage.voiced_s,
+        "repaired": len(found.coverage.repaired),
+        "findings": len(found.coverage.findings),
+    }
+    return replace(_landed(work, found, numbers), reason=done.because)
 
 
-def _heard(work: Work, parts: Parts, speech: Speech, windows: Iterator[Window]) -> Landed:
-    """Gather windows, publish each, land the whole."""
-    began = time.monotonic()
+def _heard(work: Work, parts: Parts, speech: Speech, windows: Iterator[Window]) -> tuple[Transcript, Checked]:
+    """Gather windows and publish each."""
     early = _Early(work.item, parts)
     segments: list[Segment] = []
+    voiced: list[Span] = []
     voiced_s, language, duration_s = 0.0, work.item.language, work.item.duration_s or 0.0
     for n, window in enumerate(windows):
         segments += window.segments
+        voiced += window.voiced
         voiced_s += window.voiced_s
         language = window.language or language
         if window.segments:
             key = work.item.key("transcript", "partial", f"{n}.json")
             parts.blobs.put(key, _segments.dump_json(list(window.segments)))
         done = min(window.end_s / duration_s, 1.0) if duration_s else 0.0
-        work.progress(done, heard=n if window.segments else None)
+        work.progress(HEARD * done, heard=n if window.segments else None)
         if segments:
             early.tell(segments, language, window.end_s)
-    if not segments:
-        return Landed(work, state=State.SKIPPED, reason=Skipped.SILENCE, engine=speech.name, numbers={"segments": 0})
-    heard = Transcript(language, speech.name, tuple(segments), Coverage(voiced_s, _spoken_s(segments)))
-    seconds = time.monotonic() - began
-    numbers = {"real_time_factor": seconds / duration_s if duration_s else 0.0, "voiced_s": voiced_s}
-    return _landed(work, heard, numbers)
+    heard = Transcript(language, speech.name, tuple(segments), Coverage(voiced_s, 0.0))
+    # English models know nothing else, and the others slip into English rather than out of it
+    detect = parts.language_of if language and language != "en" else None
+    return heard, Checked(Voice(voiced), detect)
 
 
 class _Early:
@@ -126,10 +149,6 @@ def _landed(work: Work, found: Transcript, numbers: Mapping[str, float]) -> Land
     return Landed(work, result=asdict(found), facts={"language": found.language}, numbers=told, engine=found.engine)
 
 
-def _spoken_s(segments: list[Segment]) -> float:
-    return float(np.sum([s.end_s - s.start_s for s in segments]))
-
-
 def _beside(item: Item) -> bool:
     return item.sidecar_digest is not None or item.kind is Kind.TEXT
 
@@ -150,17 +169,21 @@ def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
     if _beside(item):
         return {"beside": item.sidecar_digest or "itself"}
     # The language that a person gave counts; the one that was heard is a result, and would make it stale at once.
-    return parameters(parts.engines.speech(item) if item.channels else ())
+    told = parameters(parts.engines.speech(item) if item.channels else ())
+    hints = parts.hints(item)
+    said = {"prompt": hints.prompt or "", "vocabulary": ",".join(hints.vocabulary)}
+    return {**told, **{name: value for name, value in said.items() if value}}
 
 
 TRANSCRIPT = Step(
     name="transcript",
-    code_version="1",
+    code_version="2",
     run=one_by_one(transcript),
     needs=("raw",),
     after=("fingerprint",),  # a copy is not heard again
     parameters=_parameters,
     skip=_skip,
-    description="Timed speech, heard in windows and readable as it is heard; or the transcript that came beside it.",
+    description="Timed speech, heard in windows, readable as it is heard, checked and where in doubt heard again;"
+    " or the transcript that came beside it.",
     kinds=("whisper",),
 )

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nexus_pipeline.domain.errors import Cancelled, EngineFailed, ModelMissing
@@ -19,7 +20,7 @@ from nexus_pipeline.domain.timeline import Window
 from nexus_pipeline.engines import SPEECH, build
 from nexus_pipeline.engines.faster_whisper import FasterWhisper
 from nexus_pipeline.engines.site import EngineSite
-from nexus_pipeline.engines.voices import Clock, stretches
+from nexus_pipeline.engines.voices import Clock, stretches, whole
 from nexus_pipeline.ports import Hints, Speech
 from tests.gemini_server import serving
 from tests.speech import MODELS, ffmpeg, speak
@@ -191,6 +192,53 @@ def test_stretches_leave_no_voice_out_and_no_trace_of_pieces(minute: Path) -> No
     ]
     covered = [sum(b - a for a, b in pieces) for pieces in by_look]
     assert covered[0] == pytest.approx(covered[1], abs=1.0)
+
+
+def test_readings_of_a_span_have_the_items_times_and_only_its_words(speech: Speech, minute: Path) -> None:
+    segments = [s for w in _hear(speech, minute) for s in w.segments]
+    start_s, end_s = segments[2].start_s - 0.4, segments[4].end_s + 0.4
+    readings = list(speech.readings(minute, start_s, end_s, Hints(), lambda: False))
+    assert len(readings) > 1
+    assert [s.text for s in readings[0]] == SENTENCES[2:5]
+    for heard, s in zip(readings[0], segments[2:5], strict=True):  # Whisper may begin a segment with its pause
+        assert (heard.start_s, heard.end_s) == pytest.approx((s.start_s, s.end_s), abs=0.5)
+    for reading in readings:
+        assert all(start_s <= s.start_s <= s.end_s <= end_s + 0.01 for s in reading)
+        assert [s.id for s in reading] == list(range(len(reading)))
+
+
+def test_readings_can_be_cancelled(speech: Speech, minute: Path) -> None:
+    with pytest.raises(Cancelled):
+        list(speech.readings(minute, 0.0, 20.0, Hints(), lambda: True))
+
+
+def test_windows_say_where_somebody_speaks(speech: Speech, minute: Path) -> None:
+    windows = _hear(speech, minute)
+    runs = [run for w in windows for run in w.voiced]
+    assert all(a < b for a, b in runs)
+    assert all(one[1] <= two[0] for one, two in pairwise(runs))
+    for w in windows:
+        assert sum(b - a for a, b in w.voiced) == pytest.approx(w.voiced_s)
+        assert all(w.start_s <= a and b <= w.end_s for a, b in w.voiced)
+
+
+@pytest.mark.parametrize("span", [(0.0, 0.7), (0.4, 9.99), (5.0, 6.5), (31.25, 33.0), (30.0, 999.0)])
+def test_a_span_is_the_same_sound_to_the_sample(minute: Path, span: tuple[float, float]) -> None:
+    """Without decoding what is before it."""
+    all_of_it, part = whole(minute, 0.0, 1000.0), whole(minute, *span)
+    first, last = (int(edge * 16_000) for edge in span)
+    assert np.array_equal(part.audio, all_of_it.audio[first:last])
+    assert len(part.audio)
+
+
+@pytest.mark.parametrize("batch", [2, 8])
+def test_hearing_looks_together_gives_the_same_as_one_after_the_other(minute: Path, batch: int) -> None:
+    plain, together = (FasterWhisper(NANO, MODELS, batch=n) for n in (1, batch))
+    told = [[s for w in _hear(engine, minute) for s in w.segments] for engine in (plain, together)]
+    assert [s.text for s in told[1]] == [s.text for s in told[0]]
+    assert [s.id for s in told[1]] == [s.id for s in told[0]]
+    for one, other in zip(*told, strict=True):
+        assert (one.start_s, one.end_s) == pytest.approx((other.start_s, other.end_s), abs=0.3)
 
 
 @pytest.mark.parametrize("model", ["base.en", "no-such-model"])
