@@ -7,12 +7,23 @@ from pathlib import Path
 import pytest
 
 from nexus_pipeline.domain.errors import EngineFailed
-from nexus_pipeline.engines import ANSWERERS, EMBEDDERS, ENRICHERS, LANGUAGES, SPEECH, EngineSpec, build, load
+from nexus_pipeline.engines import (
+    ANSWERERS,
+    EMBEDDERS,
+    ENRICHERS,
+    LANGUAGES,
+    SPEAKERS,
+    SPEECH,
+    EngineSpec,
+    build,
+    load,
+)
 from nexus_pipeline.engines.site import Engine, EngineSite
-from nexus_pipeline.ports import Answerer, Embedder, Enricher, LanguageModel, Speech
+from nexus_pipeline.ports import Answerer, Embedder, Enricher, LanguageModel, Speakers, Speech
 
 CATALOGUES = (
     (SPEECH, Speech),
+    (SPEAKERS, Speakers),
     (EMBEDDERS, Embedder),
     (LANGUAGES, LanguageModel),
     (ENRICHERS, Enricher),

@@ -14,12 +14,15 @@ from typing import Any, TypeVar
 from nexus_pipeline.archive import erasing, tending
 from nexus_pipeline.archive.filters import one_of, quoted
 from nexus_pipeline.archive.locks import turn
-from nexus_pipeline.archive.schema import row_id, rows, schema, table_name
+from nexus_pipeline.archive.schema import VOICES, row_id, rows, schema, table_name
 from nexus_pipeline.archive.searching import Searcher, check
 from nexus_pipeline.archive.tables import PATIENCE_S, Tables, read, retried
+from nexus_pipeline.archive.voices import Voices, voices_table
+from nexus_pipeline.archive.voices import tend as tend_voices
 from nexus_pipeline.domain.errors import Conflict
+from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.search import Found, Query
-from nexus_pipeline.ports import ItemPassages, Purged, Vectors
+from nexus_pipeline.ports import Alike, ItemPassages, Purged, Vectors
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class LanceArchive:
         """Opens nothing yet. `path`: an absolute folder or an `s3://` URL."""
         self._dimensions = dimensions
         self._tables = Tables(path, table_name(embedder), schema(dimensions), storage_options)
+        self._voices = Voices(path, storage_options, self._alone)
         self._searcher = Searcher()
         self._writing = threading.Lock()
         self._tended_version = 0
@@ -114,6 +118,21 @@ class LanceArchive:
             with self._alone(name):
                 for some in _some(list(item_ids), ITEMS_AT_ONCE):
                     retried(partial(table.delete, one_of("item_id", some)), "written")
+
+    def know(self, item: Item, voices: Mapping[str, Sequence[float]], space: str) -> None:
+        """These are the item's voices and no others: unit vectors by label. Raises Conflict, StoreFull, StoreError."""
+        own = voices_table(space) if voices else None
+        for name, table in self._tables.all().items():
+            if name.startswith(VOICES) and name != own:
+                with self._alone(name):
+                    retried(partial(table.delete, one_of("item_id", [item.id])), "written")
+        self._voices.know(item, voices, space)
+
+    def alike(
+        self, vector: Sequence[float], space: str, *, owner: str, but: str, least: float, limit: int = 20
+    ) -> list[Alike]:
+        """Voices of the owner's other items that are at least so much alike, the most alike first."""
+        return self._voices.alike(vector, space, owner=owner, but=but, least=least, limit=limit)
 
     def _replace(self, table: Any, group: Sequence[ItemPassages]) -> None:
         new = rows(group, self._dimensions)
@@ -206,6 +225,9 @@ class LanceArchive:
             yield
 
     def _tend(self, table: Any, *, full: bool) -> dict[str, float]:
+        for name, other in self._tables.all().items():
+            if name.startswith(VOICES):
+                tend_voices(other)
         made = self._tables.index(table)
         done = read(table, lambda t: tending.tend(t, full=full))
         self._tended_version = int(done["version"])

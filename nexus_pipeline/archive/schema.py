@@ -33,6 +33,8 @@ INDEXES = {
 
 PREFIX = "passages__"
 """Tables of passages begin so."""
+VOICES = "voices__"
+"""And those of voices."""
 
 
 def table_name(embedder: str) -> str:

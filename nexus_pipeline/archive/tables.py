@@ -16,7 +16,7 @@ import lancedb
 import pyarrow as pa
 import tenacity
 
-from nexus_pipeline.archive.schema import INDEXES, PREFIX
+from nexus_pipeline.archive.schema import INDEXES, PREFIX, VOICES
 from nexus_pipeline.domain.errors import Conflict, StoreError, StoreFull
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,15 @@ _GONE = re.compile(r"not found", re.IGNORECASE)
 class Tables:
     """One table in a folder or below an `s3://` URL."""
 
-    def __init__(self, path: str, name: str, schema: pa.Schema, storage_options: Mapping[str, str] | None) -> None:
+    def __init__(
+        self,
+        path: str,
+        name: str,
+        schema: pa.Schema,
+        storage_options: Mapping[str, str] | None,
+        indexes: Mapping[str, Any] = INDEXES,
+    ) -> None:
+        self._indexes = indexes
         self.name = name
         self._path = path
         self._schema = schema
@@ -70,22 +78,22 @@ class Tables:
         return self._table
 
     def all(self) -> dict[str, Any]:
-        """Every table of passages that is there by its name: this one, and those of other embedders."""
+        """Every table that is there by its name: this one, those of other embedders, those of voices."""
         own = self.existing()
         found = {} if own is None else {self.name: own}
         if self.folder is not None and not self.folder.exists():
             return found
         with translated("opened"):
             database = self._connected()
-            names = [n for n in _names(database) if n.startswith(PREFIX) and n != self.name]
+            names = [n for n in _names(database) if n.startswith((PREFIX, VOICES)) and n != self.name]
             return found | {name: database.open_table(name) for name in names}
 
     def index(self, table: Any) -> int:
         """Make the indexes that are missing (all do on an empty table); how many. A killed process may leave some."""
         there = {column for index in retried(table.list_indices, "read") for column in index.columns}
-        missing = [column for column in INDEXES if column not in there]
+        missing = [column for column in self._indexes if column not in there]
         for column in missing:
-            retried(partial(table.create_index, column, config=INDEXES[column]), "indexed")
+            retried(partial(table.create_index, column, config=self._indexes[column]), "indexed")
         return len(missing)
 
     def _connected(self) -> Any:

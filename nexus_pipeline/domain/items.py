@@ -129,6 +129,8 @@ class Item:
     inbox_key: str | None = None
     sidecar_key: str | None = None
     sidecar_digest: str | None = None
+    speakers: dict[str, str] = field(default_factory=dict)
+    """Names that people gave to speakers, by their labels."""
     deleted_at: datetime | None = None
     steps: tuple[StepStatus, ...] = ()
 

@@ -37,6 +37,10 @@ ANSWERERS = {
     "gemini": "nexus_pipeline.engines.language_answerer:GeminiAnswerer",
     "openai": "nexus_pipeline.engines.language_answerer:OpenAIAnswerer",
 }
+SPEAKERS = {
+    "sherpa-onnx": "nexus_pipeline.engines.sherpa_onnx:SherpaOnnx",
+    "channels": "nexus_pipeline.engines.channels:Channels",
+}
 NONE = "none"
 """What a person writes where an engine is to be left out."""
 

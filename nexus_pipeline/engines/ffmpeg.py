@@ -175,6 +175,18 @@ class FFmpeg:
         except ChildFailed as error:
             raise DamagedMedia(f"the sound cannot be decoded ({error.said}); is the copy complete?") from error
 
+    def channels(self, path: Path, rate: int, count: int, cancelled: Cancelled) -> Iterator[bytes]:
+        """All channels of the first sound: 16-bit little-endian samples, one of each channel after the other.
+
+        Times are those of `speech`. Raises DamagedMedia, Cancelled.
+        """
+        sound = self._input()[str(self._look(path).audio)].filter("aresample", rate, **{"async": 1, "first_pts": 0})
+        told = {"f": "s16le", "acodec": "pcm_s16le", "ac": count, "ar": rate, "t": self._max_duration_s}
+        try:
+            yield from children.output(_command(sound.output("pipe:1", **told)), self._bounds, cancelled, stdin=path)
+        except ChildFailed as error:
+            raise DamagedMedia(f"the sound cannot be decoded ({error.said}); is the copy complete?") from error
+
     def _look(self, path: Path) -> Probed:
         found = path.stat()
         return self._probed(path, (found.st_size, found.st_mtime_ns, found.st_ino))

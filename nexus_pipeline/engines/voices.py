@@ -88,7 +88,7 @@ def stretches(
     A stretch without voice has neither pieces nor audio. Raises EngineFailed for a file that is no FLAC, Cancelled.
     """
     cut = _Cutter(int(limit_s * RATE), int(first_s * RATE))
-    for piece in _decoded(path, from_s, to_s):
+    for piece in decoded(path, from_s, to_s):
         if cancelled():
             raise Cancelled("stopped while listening for speech")
         yield from (stretch.later(from_s) for stretch in cut.feed(piece))
@@ -97,7 +97,7 @@ def stretches(
 
 def whole(path: Path, from_s: float, to_s: float) -> Stretch:
     """A span as one stretch, silences and all; what of it lies in the recording."""
-    audio = np.concatenate([np.zeros(0, dtype=np.float32), *_decoded(path, from_s, to_s)])
+    audio = np.concatenate([np.zeros(0, dtype=np.float32), *decoded(path, from_s, to_s)])
     end_s = from_s + len(audio) / RATE
     return Stretch(from_s, end_s, ((from_s, end_s),) if len(audio) else (), audio)
 
@@ -105,7 +105,7 @@ def whole(path: Path, from_s: float, to_s: float) -> Stretch:
 class _Cutter:
     def __init__(self, limit: int, first: int) -> None:
         self.limit = limit
-        self.voice = _Voice()
+        self.voice = Voice()
         self.runs = Runs(max(first - 2 * PAD, FRAME))
         self.packer = Packer(first)
         self.kept = np.zeros(0, dtype=np.float32)
@@ -159,7 +159,7 @@ class _Cutter:
         return silent
 
 
-class _Voice:
+class Voice:
     """Silero's detector over a stream: one probability of voice for every 512 samples."""
 
     def __init__(self) -> None:
@@ -191,7 +191,7 @@ class _Voice:
         return self.probabilities(np.zeros(-len(self.left) % FRAME, dtype=np.float32))
 
 
-def _decoded(path: Path, from_s: float = 0.0, to_s: float | None = None) -> Iterator[Samples]:
+def decoded(path: Path, from_s: float = 0.0, to_s: float | None = None) -> Iterator[Samples]:
     """16 kHz mono, -1 to 1, in pieces of about 10 s; a span of it to the sample, without decoding what is before."""
     import av
 

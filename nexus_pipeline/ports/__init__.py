@@ -11,14 +11,16 @@ from nexus_pipeline.ports.engines import (
     LanguageModel,
     Media,
     Progress,
+    Speakers,
     Speech,
     SubFingerprints,
     Vectors,
 )
 from nexus_pipeline.ports.sources import Fetched, Limits, Source
-from nexus_pipeline.ports.stores import Archive, BlobInfo, Blobs, Finder, ItemPassages, Purged
+from nexus_pipeline.ports.stores import Alike, Archive, BlobInfo, Blobs, Finder, ItemPassages, Purged
 
 __all__ = [
+    "Alike",
     "Answerer",
     "Archive",
     "BlobInfo",
@@ -38,6 +40,7 @@ __all__ = [
     "Progress",
     "Purged",
     "Source",
+    "Speakers",
     "Speech",
     "SubFingerprints",
     "Vectors",

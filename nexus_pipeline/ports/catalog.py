@@ -33,8 +33,8 @@ class Catalog(Protocol):
     def ids(self, prefix: str, *, owner: str, limit: int = 2) -> list[str]:
         """Ids of the owner's items that begin so, in order: people write the first few characters."""
 
-    def edit(self, item_id: str, **fields: Any) -> Item:
-        """A person's change: title, tags, language, engines, priority, unique, sidecar_key."""
+    def edit(self, item_id: str, *, speakers: Mapping[str, str | None] | None = None, **fields: Any) -> Item:
+        """A person's change: title, tags, language, engines, priority, unique, sidecar_key, speakers' names."""
 
     # leases
     def lease(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nexus_pipeline.domain.fingerprints import Match
 from nexus_pipeline.domain.items import MediaFacts
+from nexus_pipeline.domain.speaking import Speaking
 from nexus_pipeline.domain.timeline import Chapter, Enrichment, Segment, Transcript, Window
 
 S = TypeVar("S")
@@ -155,3 +156,23 @@ class Answerer(Protocol):
 
     def answer(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> Iterator[str]:
         """Its text in pieces as they come, `[n]` behind what passage n (from 1) says. Raises EngineError, Cancelled."""
+
+
+class Speakers(Protocol):
+    """Tells speakers apart."""
+
+    name: str
+    """`engine:model`, as chosen."""
+    hears: str
+    """Which of an item's files it listens to: `speech` (16 kHz mono FLAC) or `original` (as it was fetched)."""
+
+    def parameters(self) -> Mapping[str, str]:
+        """What changes its results: part of the version key."""
+
+    def tell_apart(
+        self, audio: Path, duration_s: float, channels: int, progress: Progress, cancelled: Cancelled
+    ) -> Speaking:
+        """Turns in order of time and a voice for each label, where it knows voices; labels are its own, of this call.
+
+        Raises EngineError (ModelMissing, EngineFailed, EngineKilled ...), Cancelled.
+        """

@@ -83,6 +83,15 @@ class Purged:
     versions: int
 
 
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """A voice of an item that is like another one: `likeness` is the cosine, 1 for the same."""
+
+    item_id: str
+    label: str
+    likeness: float
+
+
 class Finder(Protocol):
     """The archive's reading side: sees other processes' commits within a second."""
 
@@ -98,6 +107,11 @@ class Finder(Protocol):
     def passages(self, item_id: str) -> list[Mapping[str, Any]]:
         """An item's rows without vectors, in order of time."""
 
+    def alike(
+        self, vector: Sequence[float], space: str, *, owner: str, but: str, least: float, limit: int = 20
+    ) -> list[Alike]:
+        """Voices of the owner's items but one that are at least so much alike, the most alike first."""
+
 
 class Archive(Finder, Protocol):
     """The writing side; for steps' parts and upkeep only."""
@@ -107,6 +121,9 @@ class Archive(Finder, Protocol):
 
         Retries commit conflicts with backoff; raises Conflict when they do not end.
         """
+
+    def know(self, item: Item, voices: Mapping[str, Sequence[float]], space: str) -> None:
+        """These are the item's voices and no others: unit vectors by label, in the space of a model."""
 
     def remove(self, item_ids: Sequence[str]) -> None:
         """No row of these items is left; their words are in the files until `purge`."""
