@@ -21,7 +21,7 @@ PACKAGES = ("nexus-archive", "dagster", "lancedb", "sqlalchemy", "faster-whisper
 LEAST_FREE_BYTES = 2_000_000_000
 """With less space left long items cannot be converted."""
 _PROBE = ".nexus-doctor"
-_SETTINGS = "look at NEXUS_SPEECH, NEXUS_ENRICHER, NEXUS_EMBEDDER, NEXUS_ANSWERER"
+_SETTINGS = "look at NEXUS_SPEECH, NEXUS_SPEAKERS, NEXUS_ENRICHER, NEXUS_EMBEDDER, NEXUS_ANSWERER"
 
 
 @dataclass(frozen=True, slots=True)

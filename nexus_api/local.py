@@ -5,7 +5,7 @@ Answers are the contract's JSON (shown.py), so that a client of a server can sta
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,13 +85,30 @@ class Local:
             self.parts.catalog.page(ItemQuery(owner=self.owner, limit=limit, cursor=cursor, **filters)),
         )
 
-    def patch(self, item_id: str, **fields: Any) -> Json:
-        """A person's title or tags; what stands in the archive follows."""
-        self.item(item_id)
-        item = self.parts.catalog.edit(item_id, **fields)
-        if item.step("embedding").state is State.DONE:  # its version key has the title and the tags in it
+    def patch(self, item_id: str, *, speakers: Mapping[str, str | None] | None = None, **fields: Any) -> Json:
+        """A person's title, tags or names of speakers; what stands in the archive follows.
+
+        Raises BadInput for a label that nobody has.
+        """
+        self._labels_are_there(self.item(item_id), speakers or {})
+        item = self.parts.catalog.edit(item_id, speakers=speakers, **fields)
+        if item.step("embedding").state is State.DONE:  # title, tags and names are in its version key
             item = self.parts.catalog.ask("retry", [item_id])[0]
         return shown.item(item)
+
+    def _labels_are_there(self, item: Item, labels: Collection[str]) -> None:
+        from nexus_pipeline.results import transcript_of
+
+        if not labels:
+            return
+        if item.duplicate_of is not None:
+            raise BadInput(f"item {item.id} is a copy of {item.duplicate_of}: name its speakers there")
+        found = transcript_of(item, self.parts)
+        there = {s.speaker for s in found.segments if s.speaker} if found else set()
+        unknown = sorted(set(labels) - there - set(item.speakers))
+        if unknown:
+            told = ", ".join(sorted(there)) or "no speakers"
+            raise BadInput(f"nobody in item {item.id} is labelled {', '.join(unknown)}: its transcript has {told}")
 
     def transcript(self, item_id: str, form: Form, language: str | None = None) -> str:
         """In one of the contract's forms; while it is being heard, what has been heard so far. Raises NotFound."""
@@ -132,6 +149,13 @@ class Local:
         seed = found.action_items if found else ()
         changed = self.parts.catalog.change_action_item(first.id, n, told, seed=seed)
         return asdict(replace(changed, at_s=round(changed.at_s - item.duplicate_offset_s, 3)))
+
+    def speakers(self, item_id: str) -> Json:
+        """Who speaks, and who they may be. Of a copy: in its first."""
+        from nexus_api import voices
+
+        item = self.item(item_id)
+        return voices.speakers(self.item(item.duplicate_of) if item.duplicate_of else item, self.parts)
 
     def similar(self, item_id: str, limit: int) -> Json:
         """Items that share sound with it: copies, excerpts, then shared stretches."""

@@ -14,9 +14,11 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_white
 Tags = Annotated[list[Tag], Field(max_length=100)]
 Vocabulary = Annotated[list[Tag], Field(max_length=200, description="Names and jargon that may be said.")]
 Text = Annotated[str, StringConstraints(max_length=200)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Name = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True)]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")]
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-StepName = Literal["raw", "fingerprint", "transcript", "enrichment", "embedding"]
+StepName = Literal["raw", "fingerprint", "transcript", "speakers", "enrichment", "embedding"]
 """A test compares them with the chain's."""
 
 
@@ -52,6 +54,8 @@ class Patch(Body):
 
     title: Title | None = None
     tags: Tags | None = None
+    speakers: Annotated[dict[Label, Name | None], Field(max_length=100)] | None = None
+    """Names by the transcript's labels; null takes a name away, labels left out stay."""
 
 
 class Filters(Body):

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.items import Item, MediaFacts
 from nexus_pipeline.domain.passages import Passage, passages
+from nexus_pipeline.domain.speaking import Speaking, laid
 from nexus_pipeline.domain.timeline import Coverage, Enrichment, Segment, Transcript
 from nexus_pipeline.ports import ItemPassages, Vectors
 from nexus_pipeline.wiring import Parts
@@ -34,6 +35,7 @@ INHERITED = "inherited.json"
 
 _segments = TypeAdapter(list[Segment])
 _transcript = TypeAdapter(Transcript)
+_speaking: TypeAdapter[Speaking | None] = TypeAdapter(Speaking | None)
 
 
 def result_of(kind: type[R], data: bytes) -> R:
@@ -49,6 +51,28 @@ def read(item: Item, step: str, kind: type[R], parts: Parts) -> R:
     return result_of(kind, parts.blobs.read(blob))
 
 
+def said(item: Item, parts: Parts) -> Transcript:
+    """What was said and by whom: the transcript that counts, speakers laid over it, with the names that people gave.
+
+    Raises NotFound where there is no transcript.
+    """
+    return laid(read(item, "transcript", Transcript, parts), speaking_of(item, parts).turns, item.speakers)
+
+
+def speaking_of(item: Item, parts: Parts) -> Speaking:
+    """Who speaks when; nobody where the step was left out, or did not land yet."""
+    blob = item.step("speakers").blob
+    try:
+        return spoken(parts.blobs.read(blob)) if blob else Speaking(())
+    except errors.NotFound:
+        return Speaking(())
+
+
+def spoken(data: bytes) -> Speaking:
+    """What the step speakers has kept; nobody where it was left out."""
+    return _speaking.validate_python(json.loads(data)["result"]) or Speaking(())
+
+
 def transcript_of(item: Item, parts: Parts) -> Transcript | None:
     """What people read: a duplicate's is the first's, shifted; what has been heard so far while it is being heard."""
     if item.duplicate_of is not None:
@@ -56,7 +80,7 @@ def transcript_of(item: Item, parts: Parts) -> Transcript | None:
         return _shifted(first, -item.duplicate_offset_s, item.duration_s) if first else None
     if item.step("transcript").blob is not None:
         try:
-            return read(item, "transcript", Transcript, parts)
+            return said(item, parts)
         except errors.NotFound:
             return None
     return _partial(item, parts)
@@ -121,7 +145,7 @@ def peaks_of(item: Item, parts: Parts) -> bytes | None:
 
 def cut(item: Item, parts: Parts) -> list[Passage]:
     """The item's passages, from the transcript that counts."""
-    transcript = read(item, "transcript", Transcript, parts)
+    transcript = said(item, parts)
     return passages(transcript.segments, title=item.title, names=transcript.speakers)
 
 

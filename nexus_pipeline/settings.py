@@ -27,7 +27,13 @@ class Settings(BaseSettings):
     speech: str = Field(
         "faster-whisper:auto", description="Speech engine, `engine[:model]`, a list of them, or `none`."
     )
-    speakers: str = Field("none", description="Engine that tells speakers apart, `engine[:model]`, or `none`.")
+    speakers: str = Field(
+        "none", description="Engine that tells speakers apart, `engine[:model]`, a list of them, or `none`."
+    )
+    know_voices: bool = Field(
+        False,  # noqa: FBT003 - its default
+        description="Whether a voice that has a name is known again in other items of its owner, as a proposal.",
+    )
     enricher: str = Field("auto", description="Enrichment engine, `engine[:model]`, a list of them, `auto` or `none`.")
     embedder: str = Field("minilm", description="Embedding engine, `engine[:model]`.")
     answerer: str = Field(

@@ -179,6 +179,9 @@ def rebuild(parts: Parts, progress: Callable[[int], None] = lambda _done: None) 
         if status.engine != parts.engines.embedder().name or not parts.blobs.exists(key):
             counts["stale"] += 1
             continue
+        if parts.settings.know_voices:
+            speaking = results.speaking_of(item, parts)
+            parts.archive.know(item, speaking.voices, speaking.space)
         found = results.cut(item, parts)
         together.append(results.rows(item, found, results.vectors_of(parts.blobs.read(key)), parts))
         counts["items"] += 1

@@ -19,7 +19,7 @@ from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import BadAddress, EngineFailed, NexusError
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.timeline import Transcript
-from nexus_pipeline.engines import ANSWERERS, EMBEDDERS, ENRICHERS, SPEECH, EngineSpec, build, load
+from nexus_pipeline.engines import ANSWERERS, EMBEDDERS, ENRICHERS, SPEAKERS, SPEECH, EngineSpec, build, load
 from nexus_pipeline.engines.site import Cloud, EngineSite
 from nexus_pipeline.ports import (
     Answerer,
@@ -34,6 +34,7 @@ from nexus_pipeline.ports import (
     Limits,
     Media,
     Source,
+    Speakers,
     Speech,
 )
 from nexus_pipeline.settings import Settings
@@ -48,7 +49,13 @@ write_transcript = subtitles.write
 """A transcript as a file for people and players."""
 ASKING_S = 10.0
 """Whoever adds a short link waits no longer to learn where it leads."""
-CATALOGUES = {"transcript": SPEECH, "enrichment": ENRICHERS, "embedding": EMBEDDERS, "answers": ANSWERERS}
+CATALOGUES = {
+    "transcript": SPEECH,
+    "speakers": SPEAKERS,
+    "enrichment": ENRICHERS,
+    "embedding": EMBEDDERS,
+    "answers": ANSWERERS,
+}
 """What engines do, and the engines that there are: steps, and answers to people's questions, which are none."""
 
 
@@ -80,6 +87,10 @@ class Engines:
     def speech(self, item: Item) -> tuple[Speech, ...]:
         """None where hearing is switched off."""
         return self.each("transcript", item)
+
+    def speakers(self, item: Item) -> tuple[Speakers, ...]:
+        """None where telling speakers apart is switched off."""
+        return self.each("speakers", item)
 
     def enrichers(self, item: Item) -> tuple[Enricher, ...]:
         """None where enrichment is switched off."""
@@ -161,7 +172,13 @@ class Parts:
         s = self.settings
         enricher = auto(s, "local") if s.enricher == "auto" else s.enricher
         answerer = auto(s, "extractive") if s.answerer == "auto" else s.answerer
-        chosen = {"transcript": s.speech, "enrichment": enricher, "embedding": s.embedder, "answers": answerer}
+        chosen = {
+            "transcript": s.speech,
+            "speakers": s.speakers,
+            "enrichment": enricher,
+            "embedding": s.embedder,
+            "answers": answerer,
+        }
         return Engines(self.site, chosen)
 
     @cached_property
@@ -313,7 +330,8 @@ def widths(settings: Settings) -> dict[str, int]:
     several items than from several threads on one (README of faster-whisper, "num_workers").
     """
     n = cores()
-    usual = {"raw": max(2, n), "fingerprint": max(1, n // 2), "transcript": max(1, min(4, n))}
+    half = max(1, n // 2)
+    usual = {"raw": max(2, n), "fingerprint": half, "transcript": max(1, min(4, n)), "speakers": half}
     return {**dict.fromkeys(STEPS, 1), **usual, **settings.width}
 
 

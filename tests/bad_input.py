@@ -12,6 +12,9 @@ from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.turns import Run
 from nexus_pipeline.wiring import Parts, widths
 
+SWITCHED_OFF = {"speakers"}
+"""Steps that nobody has asked for."""
+OFF = ("skipped", "switched_off")
 PAGE = Path(__file__).parents[1] / "docs" / "bad-input.md"
 
 
@@ -27,13 +30,14 @@ class Line:
 
     def expected(self) -> list[tuple[str, str | None]]:
         """State and reason of each step."""
+        done = [OFF if step in SWITCHED_OFF else ("done", None) for step in STEPS]
         if self.steps == "all done":
-            return [("done", None)] * len(STEPS)
+            return done
         told = re.fullmatch(r"(?:from )?(\w+) (failed|blocked|skipped)(?:: (\w+))?", self.steps)
         at = STEPS.index(told[1])
         own = (told[2], told[3])
         rest = own if self.steps.startswith("from ") else ("waiting", None)
-        return [("done", None)] * at + [own] + [rest] * (len(STEPS) - at - 1)
+        return done[:at] + [own] + [rest] * (len(STEPS) - at - 1)
 
     def fits(self, item: Item) -> bool:
         """True where the item ended as the line says; else the assertion that fails says what differs."""

@@ -26,8 +26,8 @@ def item(item_id: ItemIdPath, nexus: NexusDep) -> dict[str, Any]:
 
 @router.patch("/{item_id}", response_model=schemas.Item, responses=problems.OF_ITEM)
 def patch(item_id: ItemIdPath, told: schemas.Patch, nexus: NexusDep) -> dict[str, Any]:
-    """Change the title or the tags; what a search finds follows."""
-    return nexus.patch(item_id, **told.model_dump(exclude_none=True))
+    """Change title, tags or names of speakers; what a search finds follows."""
+    return nexus.patch(item_id, **{name: value for name, value in told.model_dump().items() if value is not None})
 
 
 @router.delete("/{item_id}", status_code=202, response_model=schemas.Erasing, responses=_ERASED)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from nexus_api import problems, schemas
+from nexus_api import problems, schemas, voices
 from nexus_api.deps import ItemIdPath, NexusDep
 from nexus_api.local import Form
 
@@ -36,6 +36,12 @@ def transcript(
     """What was said; while it is being heard, what has been heard so far."""
     text = nexus.transcript(item_id, format, language)
     return Response(text, media_type=TYPES[format], headers={"cache-control": "private, no-cache"})
+
+
+@router.get("/{item_id}/speakers", response_model=voices.Speakers)
+def speakers(item_id: ItemIdPath, nexus: NexusDep) -> dict[str, Any]:
+    """Who speaks and for how long, and who those without a name may be."""
+    return nexus.speakers(item_id)
 
 
 @router.get("/{item_id}/enrichment", response_model=schemas.Enrichment)

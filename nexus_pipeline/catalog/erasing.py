@@ -23,6 +23,7 @@ from nexus_pipeline.catalog.tables import (
     leases,
     receipts,
     relations,
+    speakers,
 )
 from nexus_pipeline.domain.errors import NotFound
 from nexus_pipeline.domain.items import Item
@@ -32,6 +33,7 @@ _BLANK = {"title": "", "title_key": "", "titled": False, "source": "", "platform
     "tags": [], "engines": {}, "state": "waiting", "unique": False, "duplicate_offset_s": 0.0, "priority": "normal",
 }  # fmt: skip
 _RECEIPT = tuple(receipts.c[one.name] for one in fields(Receipt))
+_OWN = (item_steps, item_tags, action_items, speakers, leases, asks, edits)
 _KEPT = {"id", "owner", "gen", "deleted_at", "created_at", "updated_at", *_BLANK}
 
 
@@ -164,8 +166,7 @@ def _count(w: Writing, item_id: str, numbers: Mapping[str, int], also: Mapping[s
 def strip(w: Writing, item_id: str) -> int:
     """Delete all rows of an item but its own and the line that says it was erased; how many."""
     gone = unpost(w, item_id)
-    of_item = (item_steps, item_tags, action_items, leases, asks, edits)
-    told = [table.delete().where(table.c.item_id == item_id) for table in of_item]
+    told = [table.delete().where(table.c.item_id == item_id) for table in _OWN]
     told.append(relations.delete().where((relations.c.item_id == item_id) | (relations.c.other_id == item_id)))
     told.append(changes.delete().where(changes.c.item_id == item_id, changes.c.state != "erased"))
     return gone + sum(w.db.execute(delete).rowcount for delete in told)

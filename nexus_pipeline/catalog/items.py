@@ -89,15 +89,16 @@ class Items(Store):
         with self.reading() as r:
             return list(r.db.execute(told.order_by(items.c.id).limit(limit)).scalars())
 
-    def edit(self, item_id: str, **fields: Any) -> Item:
-        """A person's change: title, tags, language, prompt, vocabulary, engines, priority, unique, sidecar_key.
+    def edit(self, item_id: str, *, speakers: Mapping[str, str | None] | None = None, **fields: Any) -> Item:
+        """A person's change: title, tags, language, prompt, vocabulary, engines, priority, unique, sidecar_key, names.
 
-        Raises NotFound, and StoreError for any other field.
+        A name that is None or empty is taken away. Raises NotFound, and StoreError for any other field.
         """
         values = edit_values(fields)
         with self.writing() as w:
             item = w.all_of([item_id], lock=True)[item_id]
             w.set(item, values | {"updated_at": w.at})
+            w.name(item, speakers or {})
             w.line(item_id, "changed")
             return w.items([item_id])[item_id]
 

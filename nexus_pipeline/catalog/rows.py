@@ -55,15 +55,15 @@ def chunks(many: Sequence[T]) -> Iterator[Sequence[T]]:
     return (many[start : start + CHUNK] for start in range(0, len(many), CHUNK))
 
 
-def to_item(row: sa.Row[Any], steps: tuple[StepStatus, ...]) -> Item:
-    """A row of ITEM_COLUMNS."""
+def to_item(row: sa.Row[Any], steps: tuple[StepStatus, ...], speakers: dict[str, str]) -> Item:
+    """A row of ITEM_COLUMNS, with what stands of it in other tables."""
     told = dict(zip(ITEM_NAMES, row, strict=True))
     if told["kind"] is not None:
         told["kind"] = Kind(told["kind"])
     told["tags"] = tuple(told["tags"])
     told["vocabulary"] = tuple(told["vocabulary"] or ())
     told["priority"] = Priority(told["priority"])
-    return Item(**told, steps=steps)
+    return Item(**told, steps=steps, speakers=speakers)
 
 
 def to_status(row: sa.Row[Any]) -> StepStatus:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from nexus_pipeline.catalog import dialect, opening
 from nexus_pipeline.catalog.rows import ITEM_COLUMNS, STEP_COLUMNS, STEP_NAMES, chunks, step_values, to_item, to_status
-from nexus_pipeline.catalog.tables import changes, item_steps, item_tags, items
+from nexus_pipeline.catalog.tables import changes, item_steps, item_tags, items, speakers
 from nexus_pipeline.domain.errors import NotFound, StoreError
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import State, StepStatus, may_become
@@ -25,6 +25,7 @@ _ITEMS = sa.select(*ITEM_COLUMNS).where(items.c.id.in_(_IDS)).order_by(items.c.i
 # not FOR UPDATE: rows that refer to the item may be inserted meanwhile
 _LOCKED = _ITEMS.with_for_update(key_share=True)
 _STEPS = sa.select(*STEP_COLUMNS).where(item_steps.c.item_id.in_(_IDS))
+_NAMES = sa.select(speakers).where(speakers.c.item_id.in_(_IDS)).order_by(speakers.c.label)
 _SET_STEP = (
     item_steps.update()
     .where(item_steps.c.item_id == sa.bindparam("_item_id"), item_steps.c.step == sa.bindparam("_step"))
@@ -57,7 +58,8 @@ class Reading:
         for some in chunks(wanted):
             rows = self.db.execute(_LOCKED if lock else _ITEMS, {"ids": some}).all()
             steps = self._steps(some)
-            told = (to_item(row, steps.get(row.id, ())) for row in rows)
+            names = self._names(some)
+            told = (to_item(row, steps.get(row.id, ()), names.get(row.id, {})) for row in rows)
             found.update((item.id, item) for item in told if buried or item.deleted_at is None)
         return {item_id: found[item_id] for item_id in dict.fromkeys(item_ids) if item_id in found}
 
@@ -69,6 +71,12 @@ class Reading:
             more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""  # noqa: PLR2004  a line's length
             raise NotFound(f"no item {', '.join(missing[:10])}{more}: see `nexus ls` for those that are there")
         return found
+
+    def _names(self, item_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        names: dict[str, dict[str, str]] = {}
+        for item_id, label, name in self.db.execute(_NAMES, {"ids": item_ids}):
+            names.setdefault(item_id, {})[label] = name
+        return names
 
     def _steps(self, item_ids: Sequence[str]) -> dict[str, tuple[StepStatus, ...]]:
         steps: dict[str, list[StepStatus]] = {}
@@ -145,6 +153,14 @@ class Writing(Reading):
         if tags:
             rows = [{"item_id": item.id, "tag": t, "owner": item.owner, "created_at": item.created_at} for t in tags]
             self.db.execute(item_tags.insert(), rows)
+
+    def name(self, item: Item, names: Mapping[str, str | None]) -> None:
+        """Names of speakers by their labels; None and nothing take a name away, labels left out stay as they are."""
+        here = speakers.c.item_id == item.id
+        self.db.execute(speakers.delete().where(here, speakers.c.label.in_(list(names))))
+        rows = [{"item_id": item.id, "label": label, "name": name} for label, name in names.items() if name]
+        if rows:
+            self.db.execute(speakers.insert(), rows)
 
     def set(self, item: Item, values: Mapping[str, Any]) -> None:
         """Columns of the item's own row, and its tags' rows where they are among them."""

@@ -141,6 +141,15 @@ item_tags = sa.Table(
     sqlite_with_rowid=False,
 )
 
+speakers = sa.Table(  # names that people gave; labels stay with the voice
+    "speakers",
+    metadata,
+    _item_id(),
+    sa.Column("label", Words, primary_key=True),
+    sa.Column("name", Words, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 leases = sa.Table(
     "leases",
     metadata,

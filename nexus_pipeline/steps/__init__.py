@@ -4,7 +4,8 @@ from nexus_pipeline.steps.embedding import EMBEDDING
 from nexus_pipeline.steps.enrichment import ENRICHMENT
 from nexus_pipeline.steps.fingerprint import FINGERPRINT
 from nexus_pipeline.steps.raw import RAW
+from nexus_pipeline.steps.speakers import SPEAKERS
 from nexus_pipeline.steps.step import Step
 from nexus_pipeline.steps.transcript import TRANSCRIPT
 
-CHAIN: tuple[Step, ...] = (RAW, FINGERPRINT, TRANSCRIPT, ENRICHMENT, EMBEDDING)
+CHAIN: tuple[Step, ...] = (RAW, FINGERPRINT, TRANSCRIPT, SPEAKERS, ENRICHMENT, EMBEDDING)

@@ -65,8 +65,9 @@ def _kept(work: Work, n: int, parts: Parts) -> Vectors | None:
 
 def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
     embedder = parts.engines.embedder()
-    # Title and tags stand in the rows, so a change of theirs makes the rows stale.
-    told = hashlib.sha256("\0".join((item.title, *item.tags)).encode()).hexdigest()[:16]
+    # Title, tags and names stand in the rows, so a change of theirs makes the rows stale.
+    names = (f"{label}\1{name}" for label, name in sorted(item.speakers.items()))
+    told = hashlib.sha256("\0".join((item.title, *item.tags, *names)).encode()).hexdigest()[:16]
     return {"engine": embedder.name, **embedder.parameters(), "told": told}
 
 
@@ -75,7 +76,7 @@ EMBEDDING = Step(
     code_version="1",
     run=embedding,
     needs=("transcript",),
-    wants=("enrichment",),
+    wants=("speakers", "enrichment"),
     parameters=_parameters,
     skip=silent,
     gathers=True,

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, replace
 
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import Skipped
-from nexus_pipeline.domain.timeline import Chapter, Transcript
-from nexus_pipeline.results import read
+from nexus_pipeline.domain.timeline import Chapter
+from nexus_pipeline.results import read, said
 from nexus_pipeline.steps.serving import parameters, served
 from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one, silent
 from nexus_pipeline.wiring import Parts
@@ -25,10 +25,10 @@ def enrichment(work: Work, parts: Parts) -> Landed:
     Action items go into the catalog, which keeps what people did to those of earlier runs.
     """
     item = work.item
-    said = read(item, "transcript", Transcript, parts)
+    heard = said(item, parts)
     done = served(
         parts.engines.enrichers(item),
-        lambda e: e.enrich(said, title=item.title, duration_s=item.duration_s, cancelled=work.cancelled),
+        lambda e: e.enrich(heard, title=item.title, duration_s=item.duration_s, cancelled=work.cancelled),
     )
     found = done.result
     # who made it knows its chapters better than any model
@@ -63,6 +63,7 @@ ENRICHMENT = Step(
     code_version="3",
     run=one_by_one(enrichment),
     needs=("raw", "transcript"),
+    wants=("speakers",),
     parameters=_parameters,
     skip=_skip,
     description="Summary, topics, tags, category, sentiment, chapters, action items, entities.",

@@ -83,7 +83,9 @@ class Step:
 
     def key(self, item: Item, parts: Parts) -> str:
         """The version key of this step's result for this item by today's settings."""
-        inputs = [(name, item.step(name).version_key) for name in (*self.needs, *self.wants)]
+        # what is switched off is not there: a step that came later makes nothing stale until it is switched on
+        wanted = [name for name in self.wants if item.step(name).state is not State.SKIPPED]
+        inputs = [(name, item.step(name).version_key) for name in (*self.needs, *wanted)]
         return version_key(self.name, self.code_version, self.parameters(item, parts), inputs)
 
 

@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from nexus_api.app import create_app
+from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.items import NewItem
 from nexus_pipeline.settings import Settings
 
@@ -30,7 +31,7 @@ def test_health_says_that_it_lives_and_can_work(client):
 def test_an_item_is_the_contracts_json(client, item):
     told = client.get(f"/api/media/{item.id}").json()
     assert (told["id"], told["title"], told["state"]) == (item.id, item.title, "waiting")
-    assert [step["step"] for step in told["steps"]] == ["raw", "fingerprint", "transcript", "enrichment", "embedding"]
+    assert [step["step"] for step in told["steps"]] == list(STEPS)
 
 
 def test_the_page_that_dagster_links_to_shows_the_item_and_escapes_what_people_wrote(client, item):

@@ -100,7 +100,9 @@ def test_who_is_cut_off_again_and_again_hears_every_line_once_while_processes_wr
     writers = [context.Process(target=_write, args=(url, n)) for n in range(WRITERS)]
     for writer in writers:
         writer.start()
-    expected = start + WRITERS * (EACH * 11 + -(-EACH // 3))  # an item, five steps twice, every third erased
+    expected = start + WRITERS * (
+        EACH * (1 + 2 * len(STEPS)) + -(-EACH // 3)
+    )  # an item, its steps twice, every third erased
     dice, seen, cuts = random.Random(3), [], 0
     while (seen[-1].id if seen else start) < expected:
         for left, event in zip(range(dice.randint(1, 25), 0, -1), comes_back, strict=False):

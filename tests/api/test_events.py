@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from nexus_api import events as parts_of_events
 from nexus_api.events import Events, Opened
+from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import NotFound, StoreError
 from nexus_pipeline.domain.items import NewItem
 from nexus_pipeline.domain.states import State, StepStatus, rests
@@ -227,12 +228,10 @@ def test_an_items_stream_begins_with_how_it_stands_and_ends_when_nothing_more_is
             assert not following.done()
             catalog.land(item, StepStatus("raw", State.DONE, run_id="run"))
             catalog.begin(item, "transcript", "run", "run")
-            land(catalog, item, ["fingerprint", "transcript", "enrichment", "embedding"])
+            land(catalog, item, ["fingerprint", *STEPS[2:]])
             told = await following
-            assert kinds(told)[:6] == [
-                ("step", "raw", "running"), ("step", "fingerprint", "waiting"), ("step", "transcript", "waiting"),
-                ("step", "enrichment", "waiting"), ("step", "embedding", "waiting"), ("item", None, "changed"),
-            ]  # fmt: skip
+            waiting = [("step", step, "waiting") for step in STEPS[1:]]
+            assert kinds(told)[: len(STEPS) + 1] == [("step", "raw", "running"), *waiting, ("item", None, "changed")]
             assert ids(told)[1:] == [line.id for line in catalog.changes(ids(told)[0])]
             assert kinds(told)[-2:] == [("step", "embedding", "done"), ("end", None, "done")]
             again = await heard(events, await events.open("local", ids(told)[-1], item.id), lambda _told: False)
@@ -314,7 +313,7 @@ def test_segments_come_as_they_are_heard_once_each_and_only_to_the_items_stream(
                 ("step", "transcript", "running"),
                 ("step", "transcript", "done"),
             ]
-            land(catalog, item, ["enrichment", "embedding", "raw"])
+            land(catalog, item, [*STEPS[3:], "raw"])
             assert {m.event for m in await all_items} == {"item", "step"}
 
     go(scenario)

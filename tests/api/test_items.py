@@ -6,6 +6,7 @@ from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.items import Kind, NewItem
 from nexus_pipeline.domain.listing import ItemQuery
 from nexus_pipeline.domain.states import State, StepStatus
+from tests.running import srt
 from tests.speech import ffmpeg
 
 
@@ -81,6 +82,28 @@ def test_what_a_search_finds_follows_a_change(site, spoken):
     assert [(hit["item_id"], hit["title"]) for hit in found] == [(item, "The ostrich lecture")]
     tagged = site.client.post("/api/search", json={"query": "piano", "filters": {"tags": ["birds"]}}).json()
     assert [hit["item_id"] for hit in tagged["hits"]] == [item]
+
+
+def test_speakers_are_named_by_their_labels(site, tmp_path):
+    (tmp_path / "talk.srt").write_bytes(
+        srt("Ann: The piano is here.", "Ben: It is red.", "Ann: So it is.", "Ben: Yes.")
+    )
+    item = site.send(tmp_path / "talk.srt").json()["id"]
+    site.work(item)
+    name = lambda **names: site.client.patch(f"/api/media/{item}", json={"speakers": names})  # noqa: E731
+    assert name(Ann="Dr Bell").status_code == 200
+    told = site.client.get(f"/api/media/{item}/transcript").json()
+    assert told["speakers"] == {"Ann": "Dr Bell", "Ben": "Ben"}
+    assert told["segments"][0]["speaker"] == "Ann"
+    site.work(item)
+    found = site.client.post("/api/search", json={"query": "bell piano", "mode": "words"}).json()["hits"]
+    assert found[0]["speaker"] == "Dr Bell"
+    assert "Dr Bell" in site.client.get(f"/api/media/{item}/transcript?format=srt").text
+    assert name(Ann=None).status_code == 200
+    assert site.client.get(f"/api/media/{item}/transcript").json()["speakers"] == {}
+    refused = name(S1="Mia")
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_input")
+    assert "Ann, Ben" in refused.json()["detail"]
 
 
 def test_asks_are_what_a_person_wants_done(site):
@@ -177,7 +200,8 @@ def test_an_overview_counts_what_stands(site, spoken):
     assert told["throughput"]["hour"]["items"] == 1
     assert told["space"]["bytes"] == spoken[0].stat().st_size
     assert told["space"]["passages"] == 1
-    assert [engine["step"] for engine in told["engines"]] == ["transcript", "enrichment", "embedding", "answers"]
+    engines = ["transcript", "speakers", "enrichment", "embedding", "answers"]
+    assert [engine["step"] for engine in told["engines"]] == engines
     assert [lane["lane"] for lane in told["lanes"]] == ["now", "bulk"]
     assert sum(lane["waiting"] for lane in told["lanes"]) == 1
 

@@ -45,7 +45,7 @@ def test_a_batch_of_twenty_with_three_bad_ones_shows_exactly_these_as_failed(run
     assert "3 of 20 items did not land: 3 unsupported_media" in str(result.all_node_events)
     for item in items:
         failed = item.title.startswith("bad")
-        assert runs.statuses([item])[item.id] == ([FAILED] * 5 if failed else [DONE] * 5), item.title
+        assert runs.statuses([item])[item.id] == ([FAILED] * len(CHAIN) if failed else [DONE] * len(CHAIN)), item.title
         assert runs.now(item).state is (ItemState.FAILED if failed else ItemState.DONE)
 
 
@@ -55,7 +55,7 @@ def test_launching_the_failed_ones_alone_leaves_the_others_as_they_are(runs, par
     began = runs.now(items[0]).step("transcript").started_at
     runs.go([items[1]])
     assert runs.now(items[0]).step("transcript").started_at == began
-    assert runs.statuses(items)[items[0].id] == [DONE] * 5
+    assert runs.statuses(items)[items[0].id] == [DONE] * len(CHAIN)
 
 
 def test_repeating_a_run_logs_again_and_does_nothing_again(runs, parts):
@@ -85,7 +85,7 @@ def test_automatic_retries_and_sensors_do_not_count_as_a_person():
 def test_a_subset_of_the_steps_can_be_launched(runs, parts):
     [item] = runs.add(text(parts, "one"))
     runs.go([item], selection=["raw", "fingerprint"])
-    assert runs.statuses([item])[item.id] == [DONE, DONE, None, None, None]
+    assert runs.statuses([item])[item.id] == [DONE] * 2 + [None] * len(CHAIN[2:])
     assert runs.now(item).step("transcript").state is State.WAITING
 
 
@@ -96,7 +96,7 @@ def test_silence_and_a_video_without_sound_are_done_with_steps_skipped(runs, par
     assert runs.go(items).success
     assert [runs.now(i).step("transcript").reason for i in items] == ["silence", "no_audio"]
     assert [runs.now(i).state for i in items] == [ItemState.DONE, ItemState.DONE]
-    assert runs.statuses(items)[items[1].id] == [DONE] * 5
+    assert runs.statuses(items)[items[1].id] == [DONE] * len(CHAIN)
 
 
 def test_a_trimmed_re_encoded_copy_is_a_duplicate_and_reads_the_firsts_transcript(runs, parts, tmp_path):
@@ -109,7 +109,7 @@ def test_a_trimmed_re_encoded_copy_is_a_duplicate_and_reads_the_firsts_transcrip
     assert again.duplicate_of == original.id
     assert again.duplicate_offset_s == pytest.approx(2.0, abs=0.3)
     assert again.state is ItemState.DUPLICATE
-    assert runs.statuses(items)[again.id] == [DONE] * 5
+    assert runs.statuses(items)[again.id] == [DONE] * len(CHAIN)
     ours, theirs = transcript_of(original, parts), transcript_of(again, parts)
     assert theirs.segments[-1].start_s == pytest.approx(ours.segments[-1].start_s - 2.0, abs=0.3)
     assert set(words(parts, "invoice finance marketing")) == {original.id}

@@ -189,7 +189,7 @@ def test_a_running_item_is_cancelled_within_seconds(nexus, long):
     nexus.became([item], "cancelled", 15)
     nexus.until("its run ends", lambda: nexus.dagster.get_run_by_id(run_id).is_finished, 15)
     told = nexus.now(item)
-    assert [told.step(s).state for s in STEPS] == ["done", "done", "cancelled", "cancelled", "cancelled"]
+    assert [told.step(s).state for s in STEPS] == ["done"] * 2 + ["cancelled"] * len(STEPS[2:])
     assert not nexus.parts.catalog.leased([item.id])
     assert nexus.statuses([item])[item.id][:2] == ["MATERIALIZED"] * 2
 

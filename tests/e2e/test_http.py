@@ -15,6 +15,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
+from nexus_pipeline.domain.chain import STEPS
 from tests.api.server import Following, Stream
 from tests.e2e.nexus import ROOT, Nexus
 from tests.speech import SENTENCES, speak
@@ -51,7 +52,7 @@ def test_from_an_upload_to_the_second_that_plays_and_to_nothing(nexus, http, tmp
     heard = own.ended(60)
     assert [e.event for e in heard][-1] == "end"
     landed = [e.data["step"] for e in heard if e.event == "step" and e.data["state"] in {"done", "skipped"}]
-    assert list(dict.fromkeys(landed)) == ["raw", "fingerprint", "transcript", "enrichment", "embedding"]
+    assert list(dict.fromkeys(landed)) == list(STEPS)
     said = "".join(s["text"] for e in heard if e.event == "segments" for s in e.data["segments"])
     assert "piano" in said
     everything = following.until(

@@ -268,3 +268,25 @@ def test_a_cursor_of_something_else_is_refused(catalog, cursor):
 def test_an_unknown_order_is_refused(catalog):
     with pytest.raises(BadInput, match="bytes"):
         catalog.page(ItemQuery(sort="bytes"))
+
+
+# ---------------------------------------------------------------- names of speakers
+
+
+def test_people_name_speakers_and_take_names_away(catalog, add):
+    item = catalog.edit(add().id, speakers={"S1": "Mia", "S2": "Ann\0"}, title="A talk")
+    assert (item.speakers, item.title) == ({"S1": "Mia", "S2": "Ann\ufffd"}, "A talk")
+    item = catalog.edit(item.id, speakers={"S1": None, "S3": "Bo"})
+    assert item.speakers == {"S2": "Ann\ufffd", "S3": "Bo"}
+    assert catalog.edit(item.id, tags=("x",)).speakers == item.speakers
+    assert catalog.find([item.id, add().id])[item.id].speakers == item.speakers
+
+
+def test_names_go_with_their_item(catalog, add, rows):
+    item, other = add(origin="file:named"), add()
+    for one in (item, other):
+        catalog.edit(one.id, speakers={"S1": "Mia"})
+    catalog.bury(item.id)
+    catalog.forget(item.id)
+    assert catalog.get(other.id).speakers == {"S1": "Mia"}
+    assert add(origin="file:named").speakers == {}

@@ -200,3 +200,31 @@ def test_action_items_are_listed_in_order_from_their_index(on_sqlite, later):
 
 def test_an_address_is_shown_without_password_and_parameters():
     assert dialect.shown(sa.make_url("postgresql://a:b@h/d?password=b")) == "postgresql://a:***@h/d"
+
+
+def test_items_from_before_a_step_have_it_left_out_where_they_are_done(empty_url):
+    """What the step's migration does: a done item stays done, one that has not come so far takes the step."""
+    engine = sa.create_engine(empty_url)
+    opening.migrate(dialect.parsed(empty_url))
+    catalog = SqlCatalog(empty_url, STEPS)
+    states = {"done": "done", "copy": "skipped", "new": "waiting"}
+    ids = [i.id for i in catalog.add([NewItem("local", name, "inbox", name) for name in states])]
+    with engine.begin() as db:
+        db.execute(sa.text("DROP TABLE speakers"))
+        db.execute(sa.text("DELETE FROM item_steps WHERE step = 'speakers'"))
+        for item_id, state in zip(ids, states.values(), strict=True):
+            reason = "duplicate" if state == "skipped" else None
+            told = {"state": state, "id": item_id, "reason": reason}
+            db.execute(sa.text("UPDATE item_steps SET state = :state, reason = :reason WHERE item_id = :id"), told)
+        db.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
+    catalog.close()
+    opened = SqlCatalog.open(empty_url, STEPS)
+    told = [opened.get(item_id).step("speakers") for item_id in ids]
+    assert [(s.state.value, s.reason) for s in told] == [
+        ("skipped", "switched_off"),
+        ("skipped", "duplicate"),
+        ("waiting", None),
+    ]
+    assert [opened.get(item_id).state for item_id in ids] == [ItemState.DONE, ItemState.DONE, ItemState.WAITING]
+    opened.close()
+    engine.dispose()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import BadInput
 from nexus_pipeline.domain.listing import ItemQuery, LaneCount, StepCount, Throughput
 from nexus_pipeline.domain.states import State, StepStatus
@@ -19,7 +20,7 @@ def failed(catalog, item, *, retryable, again=None):
 
 def done(catalog, item):
     [taken] = catalog.lease([item.id], "d").values()
-    for step in ("raw", "fingerprint", "transcript", "enrichment", "embedding"):
+    for step in STEPS:
         catalog.begin(taken, step, "d", "d")
         facts = {"bytes": 10, "duration_s": 2.5} if step == "raw" else None
         now = datetime.now(UTC)

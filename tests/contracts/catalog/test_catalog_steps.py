@@ -150,11 +150,11 @@ def test_a_step_that_the_chain_does_not_have_is_refused(catalog, add, run):
 
 def test_an_item_older_than_a_step_gets_the_step_when_it_begins(catalog, url, add):
     item = add()
-    longer = type(catalog)(url, (*STEPS[:3], "speakers", *STEPS[3:]))
+    longer = type(catalog)(url, (*STEPS[:3], "polishing", *STEPS[3:]))
     run = Run(longer, "run")
     assert [s.step for s in longer.get(item.id).steps] == list(STEPS)
-    item = run.land(run.take(item), "speakers")
-    assert [s.step for s in item.steps] == ["raw", "fingerprint", "transcript", "speakers", "enrichment", "embedding"]
+    item = run.land(run.take(item), "polishing")
+    assert [s.step for s in item.steps] == [*STEPS[:3], "polishing", *STEPS[3:]]
     longer.close()
 
 
