@@ -141,7 +141,7 @@ def test_an_item_is_followed_from_before_its_first_step_to_the_end(served, catal
     following = Following(Stream(served.url, f"/api/media/{item.id}/events"))
     through(catalog, item)
     events = following.ended()
-    assert [event.event for event in events] == [*["step"] * 5, "item", *["step"] * 10, "end"]
+    assert [event.event for event in events] == [*["step"] * len(STEPS), "item", *["step"] * 2 * len(STEPS), "end"]
     assert events[-1].data["state"] == "done"
     step = events[-2]
     assert step.data == {"item_id": item.id, "step": "embedding", "state": "done", "phase": None, "progress": 1.0} | {
