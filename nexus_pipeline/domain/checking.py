@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
+from statistics import median
 
 from nexus_pipeline.domain.timeline import Doubt, Finding, Segment, Span
 
@@ -27,6 +28,9 @@ FAST, SLOW = 32.0, 3.5
 """Letters a second. Languages are spoken at 5.2 to 7.8 syllables a second (Pellegrino, Coupe, Marsico, "A
 cross-language perspective on speech information rate", 2011), of some 2.5 letters: 13 to 20. Twice and a quarter of the
 middle."""
+USUAL, USUAL_OF = 2.0, 8
+"""So many times faster or slower than usual in the same item, where so many segments tell what is usual: a sentence was
+left out under a segment that goes over it. Rates of what was heard well lie within 0.8 and 1.2 of their median."""
 FAST_LETTERS = 16
 """A shorter text has no rate: its times are too coarse."""
 SLOW_S = 2.5
@@ -86,13 +90,18 @@ class Voice:
 
 
 def findings(
-    segments: Sequence[Segment], voice: Voice, *, language: str | None = None, detect: Detect | None = None
+    segments: Sequence[Segment],
+    voice: Voice,
+    *,
+    language: str | None = None,
+    detect: Detect | None = None,
+    rates: Span = (SLOW, FAST),
 ) -> tuple[Finding, ...]:
     """All that is in doubt, in order of time; without `detect` languages are only those that the engine told."""
     ordered = sorted(segments, key=lambda s: (s.start_s, s.end_s))
     found = [
         *_unheard(ordered, voice),
-        *_rates(ordered, voice),
+        *_rates(ordered, voice, rates),
         *_loops(ordered),
         *_compressed(ordered),
         *_jumps(segments),
@@ -100,6 +109,15 @@ def findings(
         *_flips(ordered, language, detect),
     ]
     return _merged(found)
+
+
+def usual(segments: Sequence[Segment], voice: Voice) -> Span:
+    """The lowest and the highest rate of speech that is in no doubt in this item, letters a second."""
+    timed = [(letters(s.text), voice.within(s.start_s - EDGE_S, s.end_s + EDGE_S)) for s in segments]
+    rates = [told / spoken_s for told, spoken_s in timed if told >= FAST_LETTERS and spoken_s >= SILENT_S]
+    if len(rates) < USUAL_OF:
+        return SLOW, FAST
+    return max(SLOW, median(rates) / USUAL), min(FAST, median(rates) * USUAL)
 
 
 def spans(found: Sequence[Finding], segments: Sequence[Segment], voice: Voice) -> tuple[Span, ...]:
@@ -136,11 +154,16 @@ class Measures:
 
 
 def measures(
-    segments: Sequence[Segment], voice: Voice, *, language: str | None = None, detect: Detect | None = None
+    segments: Sequence[Segment],
+    voice: Voice,
+    *,
+    language: str | None = None,
+    detect: Detect | None = None,
+    rates: Span = (SLOW, FAST),
 ) -> Measures:
     """Of a reading of a span; `voice` is the span's."""
-    found = findings(segments, voice, language=language, detect=detect)
-    covered = (min(voice.within(s.start_s - EDGE_S, s.end_s + EDGE_S), letters(s.text) / SLOW) for s in segments)
+    found = findings(segments, voice, language=language, detect=detect, rates=rates)
+    covered = (min(voice.within(s.start_s - EDGE_S, s.end_s + EDGE_S), letters(s.text) / rates[0]) for s in segments)
     known = [(s.log_probability, len(s.text)) for s in segments if s.log_probability is not None]
     weight = sum(n for _, n in known)
     mean = sum(p * n for p, n in known) / weight if weight else None
@@ -208,16 +231,17 @@ def _unheard(ordered: Sequence[Segment], voice: Voice) -> Iterator[Finding]:
         group.append(run)
 
 
-def _rates(ordered: Sequence[Segment], voice: Voice) -> Iterator[Finding]:
-    """More or less text than anybody can say in the time; text without a voice."""
+def _rates(ordered: Sequence[Segment], voice: Voice, rates: Span) -> Iterator[Finding]:
+    """More or less text than anybody says in the time; text without a voice."""
+    slow, fast = rates
     for s in ordered:
         told = letters(s.text)
         spoken_s = voice.within(s.start_s - EDGE_S, s.end_s + EDGE_S) if voice else s.end_s - s.start_s
         if voice and told and spoken_s < SILENT_S:
             yield Finding(Doubt.SILENT, s.start_s, s.end_s)
-        elif told >= FAST_LETTERS and told > FAST * spoken_s:
+        elif told >= FAST_LETTERS and told > fast * spoken_s:
             yield Finding(Doubt.FAST, s.start_s, s.end_s)
-        elif spoken_s >= SLOW_S and told < SLOW * spoken_s:
+        elif spoken_s >= SLOW_S and told < slow * spoken_s:
             yield Finding(Doubt.SLOW, s.start_s, s.end_s)
 
 

@@ -103,10 +103,23 @@ class GeminiSpeech:
                     raise Cancelled("stopped while hearing")
                 segments = tuple(_segments(stretch, heard, count)) if heard else ()
                 language = _code(heard.language) if heard and segments else None
-                yield Window(stretch.start_s, stretch.end_s, segments, stretch.voiced_s, language)
+                yield Window(
+                    stretch.start_s, stretch.end_s, segments, stretch.voiced_s, language, voiced=stretch.voiced
+                )
                 count, end_s = count + len(segments), stretch.end_s
         if not end_s:
             yield Window(0.0, 0.0, (), 0.0)
+
+    def readings(
+        self,
+        audio: Path,  # noqa: ARG002 - it knows one way only
+        start_s: float,  # noqa: ARG002
+        end_s: float,  # noqa: ARG002
+        hints: Hints,  # noqa: ARG002
+        cancelled: IsCancelled,  # noqa: ARG002
+    ) -> Iterator[tuple[Segment, ...]]:
+        """None: asked again it answers the same."""
+        return iter(())
 
     def _in_order(
         self, audio: Path, system: str, cancelled: IsCancelled

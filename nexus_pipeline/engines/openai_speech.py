@@ -99,6 +99,17 @@ class OpenAISpeech:
         if window is None:
             yield Window(0.0, 0.0, (), 0.0)
 
+    def readings(
+        self,
+        audio: Path,  # noqa: ARG002 - it knows one way only
+        start_s: float,  # noqa: ARG002
+        end_s: float,  # noqa: ARG002
+        hints: Hints,  # noqa: ARG002
+        cancelled: IsCancelled,  # noqa: ARG002
+    ) -> Iterator[tuple[Segment, ...]]:
+        """None: asked again it answers the same."""
+        return iter(())
+
     def _in_order(self, pieces: "Iterator[_Piece]", cancelled: IsCancelled) -> "Generator[_Piece, None, None]":
         """Pieces as they come, each as soon as it is heard and those before it are."""
         over = threading.Event()
@@ -185,7 +196,7 @@ class _Piece:
         heard, stretch = self._future.result(), self.stretch
         segments = tuple(replace(s, id=first_id + n) for n, s in enumerate(heard.segments))
         told = (heard.language if segments else None) or language
-        return Window(stretch.start_s, stretch.end_s, segments, stretch.voiced_s, told)
+        return Window(stretch.start_s, stretch.end_s, segments, stretch.voiced_s, told, voiced=stretch.voiced)
 
 
 def _told(model: str, hints: Hints) -> dict[str, Any]:

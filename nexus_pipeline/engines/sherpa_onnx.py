@@ -18,7 +18,7 @@ from nexus_pipeline import children
 from nexus_pipeline.children import Bounds, ChildFailed
 from nexus_pipeline.domain.errors import EngineFailed
 from nexus_pipeline.domain.speaking import Speaking, Turn, joined
-from nexus_pipeline.engines.site import EngineSite
+from nexus_pipeline.engines.site import EngineSite, Known
 from nexus_pipeline.ports import Cancelled, Progress, Vectors
 
 PIECE_S = 1800.0
@@ -92,12 +92,33 @@ class SherpaOnnx:
         """Fetch them, if they are not here. Raises ModelMissing."""
         cls.build(model, site)._folder(lambda _: None, lambda: False)  # noqa: SLF001 - its own
 
+    @classmethod
+    def offers(cls, site: EngineSite) -> Mapping[str | None, Known]:
+        """The models that can be fetched, and those on this machine."""
+        from nexus_pipeline.engines import speaker_models
+
+        return speaker_models.offers(site)
+
+    @classmethod
+    def lies(cls, model: str | None, site: EngineSite) -> Path | None:
+        """The folder with both models, if it is on this machine."""
+        from nexus_pipeline.engines import speaker_models
+
+        return speaker_models.folder(cls.build(model, site).model, site)
+
+    @classmethod
+    def fetch(cls, model: str | None, site: EngineSite, progress: Progress, cancelled: Cancelled) -> None:
+        """As `get`, and tells how far it is. Raises ModelMissing, Cancelled."""
+        cls.build(model, site)._folder(progress, cancelled)  # noqa: SLF001 - its own
+
     def parameters(self) -> Mapping[str, str]:
         """What changes its results."""
         from nexus_pipeline.engines import speaker_models
 
         folder = speaker_models.folder(self.model, self.site)
-        tuned = self._tuned(folder) if folder else Tuned()
+        # before it is fetched a known model says the same as afterwards: nothing becomes stale by fetching
+        told = speaker_models.settings(self.model)
+        tuned = self._tuned(folder) if folder else Tuned.model_validate_json(told) if told else Tuned()
         return {"engine": "sherpa-onnx", "model": self.model} | {k: str(v) for k, v in tuned.model_dump().items()}
 
     def tell_apart(

@@ -77,6 +77,11 @@ def folder(name: str, site: EngineSite) -> Path | None:
     return next((at for at in tried if all((at / file).is_file() for file in (SEGMENTATION, EMBEDDING))), None)
 
 
+def settings(name: str) -> str | None:
+    """What a model that can be fetched will say of itself in its settings.json."""
+    return MODELS[name].texts[SETTINGS] if name in MODELS else None
+
+
 def missing(name: str, site: EngineSite) -> str:
     """What to do when it is not."""
     spec = f"sherpa-onnx:{name}"

@@ -34,9 +34,9 @@ class Checked:
     voice: Voice
     detect: Detect | None = None
 
-    def findings(self, segments: Sequence[Segment], language: str | None) -> tuple[Finding, ...]:
+    def findings(self, segments: Sequence[Segment], language: str | None, rates: Span) -> tuple[Finding, ...]:
         """All that is in doubt."""
-        return checking.findings(segments, self.voice, language=language, detect=self.detect)
+        return checking.findings(segments, self.voice, language=language, detect=self.detect, rates=rates)
 
 
 def readers(
@@ -73,16 +73,14 @@ def repaired(
 ) -> Transcript:
     """The transcript with the better readings in place, and with what is still in doubt. Raises Cancelled."""
     segments = heard.segments
-    found = checked.findings(segments, heard.language)
-    wrong = [
-        _Again(span, segments, heard.language, checked, reading)
-        for span in checking.spans(found, segments, checked.voice)
-    ]
+    rates = checking.usual(segments, checked.voice)
+    found = checked.findings(segments, heard.language, rates)
+    wrong = [_Again(span, heard, checked, reading, rates) for span in checking.spans(found, segments, checked.voice)]
     better = _heard_again(wrong, duration_s, progress)
     for again in better:
         segments = again.put(segments)
     if better:
-        found = checked.findings(segments, heard.language)
+        found = checked.findings(segments, heard.language, rates)
     if checked.detect is not None:
         segments = checking.spoken(segments, heard.language, checked.detect)
     spoken_s = sum(s.end_s - s.start_s for s in segments)
@@ -113,21 +111,14 @@ def _heard_again(wrong: Sequence["_Again"], duration_s: float, progress: Progres
 class _Again:
     """A span while it is heard again: the best reading so far, and those that are still to come."""
 
-    def __init__(
-        self,
-        span: Span,
-        segments: Sequence[Segment],
-        language: str | None,
-        checked: Checked,
-        reading: Sequence[Reader],
-    ) -> None:
+    def __init__(self, span: Span, heard: Transcript, checked: Checked, reading: Sequence[Reader], rates: Span) -> None:
         self.span = span
         self.best: tuple[Segment, ...] | None = None
-        self._wide = _wide(span, segments, checked.voice)
+        self._wide = _wide(span, heard.segments, checked.voice)
         self._voice = Voice(checked.voice.between(*self._wide))
-        self._language, self._detect = language, checked.detect
+        self._language, self._detect, self._rates = heard.language, checked.detect, rates
         self._readings = chain.from_iterable(_as_far_as_it_goes(reader, self._wide) for reader in reading)
-        self.standing = self._measured(checking.inside(segments, span))
+        self.standing = self._measured(checking.inside(heard.segments, span))
 
     @property
     def seconds(self) -> float:
@@ -156,7 +147,7 @@ class _Again:
         return tuple(sorted([*kept, *(self.best or ())], key=lambda s: s.start_s))
 
     def _measured(self, said: Sequence[Segment]) -> checking.Measures:
-        return checking.measures(said, self._voice, language=self._language, detect=self._detect)
+        return checking.measures(said, self._voice, language=self._language, detect=self._detect, rates=self._rates)
 
 
 def _as_far_as_it_goes(reader: Reader, span: Span) -> Iterator[tuple[Segment, ...]]:

@@ -90,6 +90,14 @@ def test_more_text_than_anybody_says_and_less():
     assert doubts((Segment(0, 0.0, 0.4, "Yes, well."),)) == []
 
 
+def test_half_of_what_is_usual_in_the_item_is_slow():
+    segments = (*told(*SAID * 2), Segment(8, 40.0, 43.5, "The old piano is here."))
+    voice = voiced(segments)
+    assert doubts(segments, voice) == []
+    assert doubts(segments, voice, rates=checking.usual(segments, voice)) == [Doubt.SLOW]
+    assert checking.usual(segments[:5], voice) == (checking.SLOW, checking.FAST)
+
+
 def test_a_rate_is_of_the_voice_and_not_of_the_silence_beside_it():
     assert doubts((Segment(0, 0.0, 8.0, "Yes, well."),), Voice([(0.0, 0.8)])) == []
 
