@@ -6,6 +6,7 @@ are found, too; a direct neighbour of a passage that stands above moves behind t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from nexus_pipeline.archive.schema import neighbours
 from nexus_pipeline.archive.words import spoken
@@ -15,6 +16,8 @@ NEIGHBOUR_GAIN = 0.1
 """Share of each neighbour's score that a passage gains."""
 SPEAKER_GAIN = 0.15
 """What a passage gains that the named person speaks."""
+NEAR_S = 60.0
+"""Passages are compared with those of the same minutes only: a long item has thousands."""
 
 Scores = Mapping[str, float]
 
@@ -47,6 +50,38 @@ def fused(words: Scores, meaning: Scores, speakers: Mapping[str, str | None], as
 def ranked(scores: Scores) -> list[str]:
     """Best first; equal ones by id, so that the order is always the same."""
     return sorted(scores, key=lambda id_: (-scores[id_], id_))
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a passage stands, and in which language."""
+
+    item_id: str
+    kind: str
+    language: str | None
+    start_s: float
+    end_s: float
+
+    def says_again(self, other: "Moment") -> bool:
+        """Whether the other one is the same moment in another language: half of the shorter one at least."""
+        if (self.item_id, self.kind) != (other.item_id, other.kind) or self.language == other.language:
+            return False
+        shared_s = min(self.end_s, other.end_s) - max(self.start_s, other.start_s)
+        return 2 * shared_s >= min(self.end_s - self.start_s, other.end_s - other.start_s) and shared_s >= 0
+
+
+def once(ranking: Iterable[str], moments: Mapping[str, Moment]) -> list[str]:
+    """The ranking without what says a better one's moment again, in another language."""
+    above: dict[tuple[str, int], list[Moment]] = {}
+    kept = []
+    for id_ in ranking:
+        own = moments[id_]
+        near = [(own.item_id, n) for n in range(int(own.start_s // NEAR_S), int(own.end_s // NEAR_S) + 1)]
+        if not any(own.says_again(one) for part in near for one in above.get(part, ())):
+            kept.append(id_)
+            for part in near:
+                above.setdefault(part, []).append(own)
+    return kept
 
 
 def spread(ranking: Iterable[str], at_most: int) -> list[str]:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from nexus_pipeline.archive import erasing, tending
@@ -314,13 +315,20 @@ def _stale(table: Any, group: Sequence[ItemPassages]) -> str | None:
 
 
 def _kept(one: ItemPassages) -> str:
-    """The item's own rows, in a few words of SQL: positions of a kind count from 0."""
+    """The item's own rows, in a few words of SQL: positions of a kind follow one another, in each language."""
     positions: dict[str, list[int]] = {}
     for passage in one.passages:
         positions.setdefault(passage.kind, []).append(passage.position)
     conditions = []
     for kind, own in positions.items():
-        is_whole = sorted(own) == list(range(len(own)))
-        where = f"position < {len(own)}" if is_whole else f"position IN ({', '.join(map(str, own))})"
-        conditions.append(f"(kind = {quoted(kind)} AND {where})")
+        where = " OR ".join(f"position BETWEEN {first} AND {last}" for first, last in _runs(own))
+        conditions.append(f"(kind = {quoted(kind)} AND ({where}))")
     return " OR ".join(conditions) or "false"
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of those that follow one another without a gap."""
+    ordered = sorted(set(numbers))
+    gaps = [(before, after) for before, after in pairwise(ordered) if after != before + 1]
+    firsts, lasts = [after for _, after in gaps], [before for before, _ in gaps]
+    return zip([*ordered[:1], *firsts], [*lasts, *ordered[-1:]], strict=True)

@@ -115,7 +115,7 @@ def _row(one: ItemPassages, i: int) -> dict[str, Any]:
         "text": passage.text,
         "indexed_text": passage.indexed_text,
         "speaker": passage.speaker,
-        "language": one.language,
+        "language": passage.language or one.language,
         "tags": list(one.tags),
         "item_created_at": item.created_at,
     }

@@ -39,7 +39,8 @@ FACETS = ("kind", "speaker", "language", "item_id")
 FACET_VALUES = 50
 _SAMPLE_ROWS = 2000
 _SAMPLE_FOR_S = 300.0
-_FACTS = ["id", "tags", *FACETS]
+_PLACE = ["start_s", "end_s"]
+_FACTS = ["id", "tags", *FACETS, *_PLACE]
 _ROW = "_rowid"
 _SHOWN = ["id", "item_id", "kind", "start_s", "end_s", "text", "speaker", "language", "tags"]
 MODES = ("hybrid", "words", "meaning")
@@ -80,7 +81,7 @@ class Searcher:
                 facts.speakers(),
                 told.words,
             )
-        ranking = fusing.ranked(scores)[:DEPTH]
+        ranking = facts.once(fusing.ranked(scores)[:DEPTH])
         end = query.offset + query.limit
         shown = fusing.spread(ranking, end) if query.mode == "hybrid" else ranking
         page = shown[query.offset : end]
@@ -193,6 +194,15 @@ class _Facts:
             return {}
         told = self.rows["speaker"].to_pylist()
         return {id_: told[n] for id_, n in self.places.items()}
+
+    def once(self, ranking: list[str]) -> list[str]:
+        """The ranking without what says in another language what stands above."""
+        if self.rows is None or len(pc.unique(self.rows["language"])) == 1:
+            return ranking
+        names = ("item_id", "kind", "language", *_PLACE)
+        columns = [self.rows[name].take(self._at(ranking)).to_pylist() for name in names]
+        moments = {id_: fusing.Moment(*told) for id_, told in zip(ranking, zip(*columns, strict=True), strict=True)}
+        return fusing.once(ranking, moments)
 
     def facets(self, ids: Sequence[str]) -> dict[str, dict[str, int]]:
         """How often each value stands in these passages, the most frequent first."""

@@ -22,7 +22,11 @@ _UNNAMED = re.compile(r"^(speaker|spk|s)?[\s_-]*\d+$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What is embedded and found. `indexed_text` is title, speakers and text; `position` counts from 0."""
+    """What is embedded and found. `indexed_text` is title, speakers and text.
+
+    `position` counts from 0; translations' begin further on (results.APART). `language`: only where it is another than
+    the item's.
+    """
 
     position: int
     start_s: float
@@ -31,6 +35,7 @@ class Passage:
     indexed_text: str
     speaker: str | None = None
     kind: str = "speech"
+    language: str | None = None
 
 
 def passages(
