@@ -25,6 +25,9 @@ from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.steps.step import Step, kept
 from nexus_pipeline.wiring import Parts, widths
 
+DOING = tuple(step for step in CHAIN if step.name != "translation")
+"""Without those that are skipped until a person switches them on."""
+
 
 class NoCatalog:
     """Knows nothing, remembers nothing."""
@@ -95,7 +98,7 @@ def go(names: list[str], parts: Parts) -> None:
     """All items through all steps: a queue between each two, threads as wide as the chain's pools."""
     now = datetime.now(UTC)
     wide = widths(parts.settings)
-    queues = [queue.Queue() for _ in range(len(CHAIN) + 1)]
+    queues = [queue.Queue() for _ in range(len(DOING) + 1)]
     for name in names:
         path = Path(name)
         parts.inbox.put_file(path.name, path)
@@ -117,7 +120,7 @@ def go(names: list[str], parts: Parts) -> None:
         )
     threads = [
         threading.Thread(target=worker, args=(step, queues[n], queues[n + 1], queues[-1], parts), daemon=True)
-        for n, step in enumerate(CHAIN)
+        for n, step in enumerate(DOING)
         for _ in range(wide[step.name])
     ]
     for thread in threads:
@@ -126,7 +129,7 @@ def go(names: list[str], parts: Parts) -> None:
         ended = queues[-1].get(timeout=600)
         if isinstance(ended, Exception):
             raise ended
-    for n, step in enumerate(CHAIN):
+    for n, step in enumerate(DOING):
         for _ in range(wide[step.name]):
             queues[n].put(None)
 

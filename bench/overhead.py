@@ -116,7 +116,7 @@ class Chain:
         self.worker.wait(30)
 
 
-STEPS = ("raw", "fingerprint", "transcript", "speakers", "enrichment", "embedding")
+STEPS = ("raw", "fingerprint", "transcript", "speakers", "translation", "enrichment", "embedding")
 OVER = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
 
 

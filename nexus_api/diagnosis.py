@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from nexus_api import lock
 from nexus_api.shown import size
 from nexus_pipeline.domain.errors import NexusError
+from nexus_pipeline.engines import NONE
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.wiring import CATALOGUES, Parts, cores
 
@@ -21,7 +22,7 @@ PACKAGES = ("nexus-archive", "dagster", "lancedb", "sqlalchemy", "faster-whisper
 LEAST_FREE_BYTES = 2_000_000_000
 """With less space left long items cannot be converted."""
 _PROBE = ".nexus-doctor"
-_SETTINGS = "look at NEXUS_SPEECH, NEXUS_SPEAKERS, NEXUS_ENRICHER, NEXUS_EMBEDDER, NEXUS_ANSWERER"
+_SETTINGS = "look at NEXUS_SPEECH, NEXUS_SPEAKERS, NEXUS_TRANSLATOR, NEXUS_ENRICHER, NEXUS_EMBEDDER, NEXUS_ANSWERER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,8 @@ def _why(parts: Parts, step: str, name: str) -> str:
         local = name in {"local", "extractive"}
         set_up = "a cloud engine is set up" if not local else "no key or server of another engine is set"
         return f" (auto: {set_up})"
+    if step == "translation" and name != NONE:
+        return f" (into {', '.join(parts.settings.translate_to)})"
     return ""
 
 

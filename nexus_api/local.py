@@ -5,7 +5,7 @@ Answers are the contract's JSON (shown.py), so that a client of a server can sta
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ from nexus_pipeline.domain.items import LOCAL, Item
 from nexus_pipeline.domain.listing import ItemQuery
 from nexus_pipeline.domain.search import Query
 from nexus_pipeline.domain.states import ItemState, State
+from nexus_pipeline.domain.translations import closest
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.wiring import Parts, write_transcript
 
@@ -111,18 +112,34 @@ class Local:
             raise BadInput(f"nobody in item {item.id} is labelled {', '.join(unknown)}: its transcript has {told}")
 
     def transcript(self, item_id: str, form: Form, language: str | None = None) -> str:
-        """In one of the contract's forms; while it is being heard, what has been heard so far. Raises NotFound."""
-        from nexus_pipeline.results import transcript_of
+        """In one of the contract's forms, in the spoken language or a translation.
+
+        While it is being heard, what has been heard so far. Raises NotFound, saying which languages there are.
+        """
+        from nexus_pipeline.results import transcript_of, translations_of
 
         item = self.item(item_id)
         found = transcript_of(item, self.parts)
         if found is None:
             raise NotFound(f"item {item_id} has no transcript: {_why_none(item, 'transcript')}")
-        if language is not None and language != found.language:
-            raise NotFound(f"item {item_id} has no transcript in {language}: it is spoken in {found.language}")
+        others = translations_of(item, self.parts)
+        languages = [*([found.language] if found.language else []), *others]
+        if language is not None:
+            chosen = closest(language, languages)
+            if chosen is None:
+                raise NotFound(self._no_language(item, language, found.language, others))
+            found = others.get(chosen, found)
         if form == "json":
-            return json.dumps(shown.transcript(item_id, found), ensure_ascii=False, indent=2) + "\n"
+            return json.dumps(shown.transcript(item_id, found, languages), ensure_ascii=False, indent=2) + "\n"
         return write_transcript(found, form, item.title)
+
+    def _no_language(self, item: Item, wanted: str, spoken: str | None, others: Iterable[str]) -> str:
+        told = f"item {item.id} has no transcript in {wanted}: it is spoken in {spoken or 'a language nobody knows'}"
+        if translated := ", ".join(others):
+            told += f" and translated into {translated}"
+        if closest(wanted, self.parts.settings.translate_to) is not None:
+            return f"{told}; {_why_none(item, 'translation')}"
+        return f"{told}; NEXUS_TRANSLATE_TO names the languages that items are translated into"
 
     def enrichment(self, item_id: str) -> Json:
         """What a model inferred. Raises NotFound."""

@@ -12,7 +12,7 @@ from nexus_pipeline.engines.site import Engine, EngineSite, Known, Weighty
 from nexus_pipeline.ports import Cancelled, Progress
 from nexus_pipeline.wiring import CATALOGUES, Parts
 
-OPTIONAL = frozenset({"transcript", "speakers", "enrichment"})
+OPTIONAL = frozenset({"transcript", "speakers", "translation", "enrichment"})
 """Steps that can be left out, and whose engine a person can choose for one item."""
 
 

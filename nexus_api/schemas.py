@@ -18,7 +18,7 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Name = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True)]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")]
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-StepName = Literal["raw", "fingerprint", "transcript", "speakers", "enrichment", "embedding"]
+StepName = Literal["raw", "fingerprint", "transcript", "speakers", "translation", "enrichment", "embedding"]
 """A test compares them with the chain's."""
 
 
@@ -218,10 +218,11 @@ class Coverage(BaseModel):
 
 
 class Transcript(BaseModel):
-    """What was said."""
+    """What was said, in the spoken language or in another one."""
 
     item_id: str
     language: str | None
+    languages: Annotated[list[str], Field(description="All that there are: the spoken one, then translations.")]
     engine: str
     coverage: Coverage
     speakers: dict[str, str]

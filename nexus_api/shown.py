@@ -3,7 +3,7 @@
 Every field of the contract is always there, null where nothing is known; instants are RFC 3339 in UTC with `Z`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -128,11 +128,12 @@ def found(told: Found, items: Mapping[str, Item], site: str, took_ms: float) -> 
     }
 
 
-def transcript(item_id: str, told: Transcript) -> Json:
-    """The contract's Transcript."""
+def transcript(item_id: str, told: Transcript, languages: Sequence[str] = ()) -> Json:
+    """The contract's Transcript; `languages`: all in which there is one."""
     return {
         "item_id": item_id,
         "language": told.language,
+        "languages": list(languages),
         "engine": told.engine,
         "coverage": {
             "voiced_s": _seconds(told.coverage.voiced_s),

@@ -13,7 +13,9 @@ from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.items import Item, MediaFacts
 from nexus_pipeline.domain.passages import Passage, passages
 from nexus_pipeline.domain.speaking import Speaking, laid
+from nexus_pipeline.domain.states import State
 from nexus_pipeline.domain.timeline import Coverage, Enrichment, Segment, Transcript
+from nexus_pipeline.domain.translations import Translation
 from nexus_pipeline.ports import ItemPassages, Vectors
 from nexus_pipeline.wiring import Parts
 
@@ -31,11 +33,16 @@ class RawResult:
 
 
 INHERITED = "inherited.json"
-"""A transcript that a copy took over when its first was erased: it is not heard again."""
+"""A transcript or a translation that a copy took over when its first was erased: it is not made again."""
+
+APART = 1_000_000
+"""Between the positions of two languages' passages: their ids never meet, and neighbours are of one language."""
 
 _segments = TypeAdapter(list[Segment])
 _transcript = TypeAdapter(Transcript)
 _speaking: TypeAdapter[Speaking | None] = TypeAdapter(Speaking | None)
+_translation = TypeAdapter(Translation)
+_translations = TypeAdapter(dict[str, Translation])
 
 
 def result_of(kind: type[R], data: bytes) -> R:
@@ -57,6 +64,11 @@ def said(item: Item, parts: Parts) -> Transcript:
     Raises NotFound where there is no transcript.
     """
     return laid(read(item, "transcript", Transcript, parts), speaking_of(item, parts).turns, item.speakers)
+
+
+def heard(item: Item) -> str | None:
+    """The version of the segments that `said` gives."""
+    return item.step("transcript").version_key
 
 
 def speaking_of(item: Item, parts: Parts) -> Speaking:
@@ -91,6 +103,11 @@ def dumped(transcript: Transcript) -> bytes:
     return _transcript.dump_json(transcript)
 
 
+def handed_on(told: Transcript) -> bytes:
+    """A translation that people read as JSON, for an item whose transcript is not known yet."""
+    return _translation.dump_json(Translation(told.engine, "", None, told.segments))
+
+
 def _shifted(first: Transcript, by_s: float, duration_s: float | None) -> Transcript:
     """Only what lies in the copy: it may lack the first's beginning or end."""
     until_s = duration_s or float("inf")
@@ -110,6 +127,30 @@ def _partial(item: Item, parts: Parts) -> Transcript | None:
     for key in sorted(keys, key=lambda k: int(k.rsplit("/", 1)[1].removesuffix(".json"))):
         segments += _segments.validate_json(parts.blobs.read(key))
     return Transcript(item.language, "", tuple(segments), Coverage(0.0, 0.0)) if segments else None
+
+
+def translations(item: Item, parts: Parts) -> dict[str, Translation]:
+    """By language, what was made of the transcript that counts; also where a language is still to come."""
+    status = item.step("translation")
+    if status.blob is None or status.state is State.SKIPPED:
+        return {}
+    try:
+        told = json.loads(parts.blobs.read(status.blob))["result"]
+    except errors.NotFound:
+        return {}
+    # none: it was skipped before, and has not been made yet
+    found = _translations.validate_python(told or {})
+    return {to: one for to, one in sorted(found.items()) if one.of == heard(item)}
+
+
+def translations_of(item: Item, parts: Parts) -> dict[str, Transcript]:
+    """What people read, by language; a duplicate's are the first's, shifted."""
+    if item.duplicate_of is not None:
+        found = translations_of(parts.catalog.get(item.duplicate_of), parts)
+        return {to: _shifted(one, -item.duplicate_offset_s, item.duration_s) for to, one in found.items()}
+    told = translations(item, parts)
+    whole = transcript_of(item, parts) if told else None
+    return {to: replace(whole, language=to, engine=t.engine, segments=t.segments) for to, t in told.items() if whole}
 
 
 def enrichment_of(item: Item, parts: Parts) -> Enrichment | None:
@@ -144,9 +185,13 @@ def peaks_of(item: Item, parts: Parts) -> bytes | None:
 
 
 def cut(item: Item, parts: Parts) -> list[Passage]:
-    """The item's passages, from the transcript that counts."""
+    """The item's passages, from the transcript that counts and from its translations."""
     transcript = said(item, parts)
-    return passages(transcript.segments, title=item.title, names=transcript.speakers)
+    found = passages(transcript.segments, title=item.title, names=transcript.speakers)
+    for n, (language, told) in enumerate(translations(item, parts).items(), 1):
+        own = passages(told.segments, title=item.title, names=transcript.speakers)
+        found += [replace(p, position=n * APART + p.position, language=language) for p in own]
+    return found
 
 
 def rows(item: Item, found: list[Passage], vectors: Vectors, parts: Parts) -> ItemPassages:

@@ -1,5 +1,6 @@
 """The only reader of the environment: NEXUS_* variables and `.env`. docs/settings.md has the table."""
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -100,6 +101,14 @@ class Settings(BaseSettings):
     @classmethod
     def _several(cls, told: object) -> object:
         return tuple(h.strip() for h in told.split(",") if h.strip()) if isinstance(told, str) else told
+
+    @field_validator("translate_to")
+    @classmethod
+    def _languages(cls, told: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", one) for one in told):
+            msg = "NEXUS_TRANSLATE_TO wants codes of languages, such as en,de"
+            raise ValueError(msg)
+        return tuple(dict.fromkeys(one.lower() for one in told))
 
     @cached_property
     def root(self) -> Path:

@@ -4,6 +4,7 @@ The order of writes is blob, archive, catalog; whatever is killed in between is 
 """
 
 import errno
+import hashlib
 import logging
 import tempfile
 import threading
@@ -228,6 +229,8 @@ class Turns:
     def _commit(self, step: Step, landed: Landed) -> Landed:
         turn = landed.work
         assert isinstance(turn, Turn)  # noqa: S101  # for the type checker: flow hands out nothing else
+        if landed.error is not None:
+            return self._failed(turn, landed.error, made=landed)
         key = _blob(turn)
         if not landed.kept:
             self.parts.blobs.put(key, kept(landed))
@@ -254,7 +257,8 @@ class Turns:
         log.info("landed item_id=%s step=%s state=%s seconds=%.2f", turn.item.id, step.name, landed.state, seconds)
         return replace(landed, numbers=numbers)
 
-    def _failed(self, turn: Turn, error: Exception) -> Landed:
+    def _failed(self, turn: Turn, error: Exception, made: Landed | None = None) -> Landed:
+        """`made`: what stands although the step has failed."""
         if isinstance(error, errors.LeaseLost):
             return Landed(turn, error=error, state=State.FAILED)
         if isinstance(error, errors.Cancelled):
@@ -290,9 +294,19 @@ class Turns:
             run_id=self.run.id,
             root_run_id=self.run.root_id,
         )
+        if made is not None:
+            status = self._kept_in_part(turn, made, status)
         turn.item = self.parts.catalog.land(turn.item, status)
         log.warning("failed item_id=%s step=%s code=%s: %s", turn.item.id, turn.step, error.code, error)
         return Landed(turn, error=error, state=status.state)
+
+    def _kept_in_part(self, turn: Turn, made: Landed, status: StepStatus) -> StepStatus:
+        """Under a key of its own: it is never taken for the whole, and what is made from it is made again later."""
+        data = kept(made)
+        key = hashlib.sha256(data).hexdigest()[:16]
+        blob = turn.item.key(turn.step, f"{key}.json")
+        self.parts.blobs.put(blob, data)
+        return replace(status, version_key=key, blob=blob, engine=made.engine)
 
     def _stopped(self, turn: Turn, why: str) -> Landed:
         error = errors.Cancelled(f"item {turn.item.id}: {why}")

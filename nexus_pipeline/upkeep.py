@@ -143,7 +143,7 @@ def _left_over(parts: Parts, told: Receipt) -> bool:
 
 
 def _hand_over(parts: Parts, item: Item) -> None:
-    """Keep the transcript for the oldest copy, shifted to its own seconds."""
+    """Keep the transcript and its translations for the oldest copy, shifted to its own seconds."""
     copies = parts.catalog.copies_of(item.id)
     if not copies:
         return
@@ -151,6 +151,8 @@ def _hand_over(parts: Parts, item: Item) -> None:
     transcript = results.transcript_of(heir, parts)
     if transcript is not None:
         parts.blobs.put(heir.key("transcript", results.INHERITED), results.dumped(transcript))
+    for to, told in results.translations_of(heir, parts).items():
+        parts.blobs.put(heir.key("translation", to, results.INHERITED), results.handed_on(told))
 
 
 # ---------------------------------------------------------------- care
@@ -179,11 +181,14 @@ def rebuild(parts: Parts, progress: Callable[[int], None] = lambda _done: None) 
         if status.engine != parts.engines.embedder().name or not parts.blobs.exists(key):
             counts["stale"] += 1
             continue
+        found, vectors = results.cut(item, parts), results.vectors_of(parts.blobs.read(key))
+        if len(found) != len(vectors):  # what they were cut from has been made again since
+            counts["stale"] += 1
+            continue
         if parts.settings.know_voices:
             speaking = results.speaking_of(item, parts)
             parts.archive.know(item, speaking.voices, speaking.space)
-        found = results.cut(item, parts)
-        together.append(results.rows(item, found, results.vectors_of(parts.blobs.read(key)), parts))
+        together.append(results.rows(item, found, vectors, parts))
         counts["items"] += 1
         counts["passages"] += len(found)
         if len(together) >= TOGETHER:

@@ -19,7 +19,18 @@ from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import BadAddress, EngineFailed, NexusError
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.timeline import Transcript
-from nexus_pipeline.engines import ANSWERERS, EMBEDDERS, ENRICHERS, SPEAKERS, SPEECH, EngineSpec, build, load
+from nexus_pipeline.engines import (
+    ANSWERERS,
+    EMBEDDERS,
+    ENRICHERS,
+    NONE,
+    SPEAKERS,
+    SPEECH,
+    TRANSLATORS,
+    EngineSpec,
+    build,
+    load,
+)
 from nexus_pipeline.engines.site import Cloud, EngineSite
 from nexus_pipeline.ports import (
     Answerer,
@@ -36,6 +47,7 @@ from nexus_pipeline.ports import (
     Source,
     Speakers,
     Speech,
+    Translator,
 )
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.sources import requests, source_for, subtitles
@@ -52,6 +64,7 @@ ASKING_S = 10.0
 CATALOGUES = {
     "transcript": SPEECH,
     "speakers": SPEAKERS,
+    "translation": TRANSLATORS,
     "enrichment": ENRICHERS,
     "embedding": EMBEDDERS,
     "answers": ANSWERERS,
@@ -91,6 +104,10 @@ class Engines:
     def speakers(self, item: Item) -> tuple[Speakers, ...]:
         """None where telling speakers apart is switched off."""
         return self.each("speakers", item)
+
+    def translators(self, item: Item) -> tuple[Translator, ...]:
+        """None where translating is switched off."""
+        return self.each("translation", item)
 
     def enrichers(self, item: Item) -> tuple[Enricher, ...]:
         """None where enrichment is switched off."""
@@ -172,9 +189,11 @@ class Parts:
         s = self.settings
         enricher = auto(s, "local") if s.enricher == "auto" else s.enricher
         answerer = auto(s, "extractive") if s.answerer == "auto" else s.answerer
+        translator = auto(s, "whisper") if s.translator == "auto" else s.translator
         chosen = {
             "transcript": s.speech,
             "speakers": s.speakers,
+            "translation": translator if s.translate_to else NONE,
             "enrichment": enricher,
             "embedding": s.embedder,
             "answers": answerer,
@@ -191,11 +210,19 @@ class Parts:
             threads=threads(s),
             width=widths(s)["transcript"],
             embedder=self._embedder,
+            whisper=self._whisper,
             **clouds(s),
         )
 
     def _embedder(self) -> Embedder:
         return self.engines.embedder()
+
+    def _whisper(self, model: str | None) -> Speech:
+        """The engine that hears items with this model, or with the settings' own: translating shares what it loads."""
+        hears = (spec for spec in self.engines.specs("transcript") if spec.engine == "faster-whisper")
+        spec = EngineSpec("faster-whisper", model) if model else next(hears, EngineSpec("faster-whisper"))
+        speech: Speech = _built("transcript", spec, self.site)
+        return speech
 
     @cached_property
     def archive(self) -> Archive:

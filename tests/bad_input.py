@@ -11,10 +11,8 @@ from nexus_pipeline.flow import Flow
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.turns import Run
 from nexus_pipeline.wiring import Parts, widths
+from tests.running import OFF
 
-SWITCHED_OFF = {"speakers"}
-"""Steps that nobody has asked for."""
-OFF = ("skipped", "switched_off")
 PAGE = Path(__file__).parents[1] / "docs" / "bad-input.md"
 
 
@@ -30,7 +28,7 @@ class Line:
 
     def expected(self) -> list[tuple[str, str | None]]:
         """State and reason of each step."""
-        done = [OFF if step in SWITCHED_OFF else ("done", None) for step in STEPS]
+        done = [("skipped", "switched_off") if step in OFF else ("done", None) for step in STEPS]
         if self.steps == "all done":
             return done
         told = re.fullmatch(r"(?:from )?(\w+) (failed|blocked|skipped)(?:: (\w+))?", self.steps)

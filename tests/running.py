@@ -10,6 +10,8 @@ from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.items import Item, NewItem
 from nexus_pipeline.wiring import Parts
 
+OFF = frozenset({"speakers", "translation"})
+"""Steps that are skipped until a person switches them on."""
 CUES = "{n}\n00:00:{a:02d},000 --> 00:00:{b:02d},500\n{text}\n"
 
 

@@ -14,16 +14,18 @@ from nexus_pipeline.engines import (
     LANGUAGES,
     SPEAKERS,
     SPEECH,
+    TRANSLATORS,
     EngineSpec,
     build,
     load,
 )
 from nexus_pipeline.engines.site import Engine, EngineSite
-from nexus_pipeline.ports import Answerer, Embedder, Enricher, LanguageModel, Speakers, Speech
+from nexus_pipeline.ports import Answerer, Embedder, Enricher, LanguageModel, Speakers, Speech, Translator
 
 CATALOGUES = (
     (SPEECH, Speech),
     (SPEAKERS, Speakers),
+    (TRANSLATORS, Translator),
     (EMBEDDERS, Embedder),
     (LANGUAGES, LanguageModel),
     (ENRICHERS, Enricher),

@@ -97,8 +97,10 @@ def _step_row(step: "Json") -> tuple[str, ...]:
 @click.option(
     "--format", "form", type=click.Choice(["txt", "srt", "vtt", "json", "md"]), default="txt", show_default=True
 )
+@click.option("--language", metavar="CODE", help="A translation, such as de; the spoken language if none is said.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-def transcript_command(item_id: str, form: str, *, as_json: bool) -> None:
+def transcript_command(item_id: str, form: str, language: str | None, *, as_json: bool) -> None:
     """Print what was said; while an item is being heard, what has been heard so far."""
     nexus = opened()
-    click.echo(nexus.transcript(nexus.id_of(item_id), cast("Form", "json" if as_json else form)), nl=False)
+    told = nexus.transcript(nexus.id_of(item_id), cast("Form", "json" if as_json else form), language)
+    click.echo(told, nl=False)

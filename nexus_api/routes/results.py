@@ -31,7 +31,9 @@ def transcript(
     item_id: ItemIdPath,
     nexus: NexusDep,
     format: Annotated[Form, Query()] = "json",  # noqa: A002  the parameter's name
-    language: Annotated[schemas.Language | None, Query(description="The spoken language, if none is said.")] = None,
+    language: Annotated[
+        schemas.Language | None, Query(description="A translation; the spoken language, if none is said.")
+    ] = None,
 ) -> Response:
     """What was said; while it is being heard, what has been heard so far."""
     text = nexus.transcript(item_id, format, language)

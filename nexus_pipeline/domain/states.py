@@ -38,6 +38,7 @@ class Skipped(StrEnum):
     SILENCE = "silence"
     NO_PICTURES = "no_pictures"
     SWITCHED_OFF = "switched_off"
+    SAME_LANGUAGE = "same_language"
 
 
 class Blocked(StrEnum):

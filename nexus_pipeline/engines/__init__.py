@@ -41,6 +41,9 @@ SPEAKERS = {
     "sherpa-onnx": "nexus_pipeline.engines.sherpa_onnx:SherpaOnnx",
     "channels": "nexus_pipeline.engines.channels:Channels",
 }
+TRANSLATORS = {
+    "whisper": "nexus_pipeline.engines.whisper_translator:WhisperTranslator",
+}
 NONE = "none"
 """What a person writes where an engine is to be left out."""
 

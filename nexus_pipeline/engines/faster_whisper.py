@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
-from nexus_pipeline.domain.errors import Cancelled, ModelMissing
+from nexus_pipeline.domain.errors import Cancelled, EngineFailed, ModelMissing
 from nexus_pipeline.domain.timeline import Segment, Span, Window
 from nexus_pipeline.engines import weights, whisper_models
 from nexus_pipeline.engines.site import EngineSite, Known
@@ -192,6 +192,22 @@ class FasterWhisper:
         if self.previous:
             return 1
         return self.batch or (BATCH if model.model.device == "cuda" else 1)
+
+    def into_english(
+        self, audio: Path, language: str | None, hints: Hints, cancelled: IsCancelled
+    ) -> Iterator[Segment]:
+        """What is said in whatever language, in English, as the model cuts it. Raises as `transcribe`."""
+        model = self._model(cancelled)
+        if model.supported_languages == ["en"]:
+            raise EngineFailed(
+                f"{self.model} knows English only and cannot translate: set NEXUS_TRANSLATOR to whisper:base or to a "
+                "language model (openai:MODEL, gemini:MODEL)"
+            )
+        spoken, way = known(model, language), Way(task="translate")
+        hearing = Hearing(model, words=False, hints=hints, language=spoken, cancelled=cancelled, way=way)
+        look_s = float(model.feature_extractor.chunk_length)
+        for stretch in stretches(audio, limit_s=look_s, first_s=look_s, cancelled=cancelled):
+            yield from hearing.segments(stretch)
 
     def _model(self, cancelled: IsCancelled) -> Any:
         """The loaded model; whoever comes first loads it, the others wait and can be cancelled."""

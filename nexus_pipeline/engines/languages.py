@@ -44,6 +44,17 @@ def code(told: str | None) -> str | None:
     return None
 
 
+def name(told: str | None) -> str | None:
+    """`de` -> `German (de)`, for who reads it; a code that nobody knows stays as it is."""
+    from lingua import Language
+
+    wanted = (told or "").lower().replace("_", "-").partition("-")[0]
+    known = next(
+        (one.name.title() for one in Language.all() if _plain(one.iso_code_639_1.name.lower()) == wanted), None
+    )
+    return f"{known} ({told})" if known else told
+
+
 def _plain(two_letters: str) -> str:
     # Whisper and subtitles say Norwegian; lingua tells its two written forms apart
     return "no" if two_letters in {"nb", "nn"} else two_letters

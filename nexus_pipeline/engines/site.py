@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from nexus_pipeline.ports import Cancelled, Embedder, Progress
 
@@ -35,7 +35,8 @@ class EngineSite:
 
     `models` is a folder that is tried before anything is fetched, and fetched into; `cache` holds what can be made
     again; `threads` are for one item, `width` items may be worked on side by side by one loaded engine; `gemini` and
-    `openai` are where those APIs are.
+    `openai` are where those APIs are. `whisper` gives the engine that hears with a Whisper model, loaded once for all
+    who use it; without a model's name: the one that hears items.
     """
 
     models: Path | None
@@ -45,6 +46,7 @@ class EngineSite:
     width: int = 1
     gemini: Cloud = Cloud()
     openai: Cloud = Cloud()
+    whisper: Callable[[str | None], Any] | None = None
 
 
 class Engine(Protocol):

@@ -31,6 +31,8 @@ class Way:
     temperatures: tuple[float, ...] = FALLBACK
     previous: bool = False
     """What was heard before is told to the model: it repeats its mistakes then."""
+    task: str = "transcribe"
+    """`translate`: it is written down in English."""
 
 
 @dataclass
@@ -104,6 +106,7 @@ class Hearing:
 
     def _told(self) -> dict[str, Any]:
         return {
+            "task": self.way.task,
             "language": self.language if self._sure else None,
             "beam_size": self.way.beam,
             "word_timestamps": self.words,

@@ -11,9 +11,11 @@ from nexus_pipeline.ports.engines import (
     LanguageModel,
     Media,
     Progress,
+    Sound,
     Speakers,
     Speech,
     SubFingerprints,
+    Translator,
     Vectors,
 )
 from nexus_pipeline.ports.sources import Fetched, Limits, Source
@@ -39,9 +41,11 @@ __all__ = [
     "Media",
     "Progress",
     "Purged",
+    "Sound",
     "Source",
     "Speakers",
     "Speech",
     "SubFingerprints",
+    "Translator",
     "Vectors",
 ]

@@ -1,6 +1,7 @@
 """The machines that do the work, and what passes through them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -22,6 +23,8 @@ Cancelled = Callable[[], bool]
 """Looked at several times a second by everything that takes long; true means stop with `errors.Cancelled`."""
 Progress = Callable[[float], None]
 """Told the fraction done, 0 to 1; cheap to call often."""
+Sound = Callable[[], AbstractContextManager[Path]]
+"""Opens an item's sound, 16 kHz mono FLAC, as a file for as long as it is needed."""
 
 
 class Media(Protocol):
@@ -129,6 +132,33 @@ class Enricher(Protocol):
         self, transcript: Transcript, *, title: str, duration_s: float | None, cancelled: Cancelled
     ) -> Enrichment:
         """Raises EngineError (ModelMissing, EngineFailed, EngineBusy, EngineDown, EngineRefused ...), Cancelled."""
+
+
+class Translator(Protocol):
+    """Says a transcript in another language."""
+
+    name: str
+
+    def parameters(self) -> Mapping[str, str]:
+        """What changes its results: part of the version key."""
+
+    def translate(
+        self,
+        transcript: Transcript,
+        to: str,
+        *,
+        hints: Hints,
+        sound: Sound | None,
+        progress: Progress,
+        cancelled: Cancelled,
+    ) -> tuple[Segment, ...]:
+        """Every segment with its id, times and speaker, its text in the language `to`, without words of its own.
+
+        `hints.vocabulary`: names that stay as they are. `sound` is None where the item has none.
+
+        Raises EngineError (EngineFailed where it cannot translate into that language, EngineEmpty, EngineRefused,
+        EngineBusy, EngineDown, ModelMissing), Cancelled.
+        """
 
 
 class LanguageModel(Protocol):

@@ -187,8 +187,10 @@ def _transcript(segments: Sequence[Segment], language: str | None, kind: str) ->
 
 
 def _said(transcript: Transcript) -> Iterator[tuple[Segment, str | None, str]]:
-    """Names and texts on one line each: an empty line would end a cue."""
+    """Names and texts on one line each: an empty line would end a cue, so a segment without text is none."""
     for segment in transcript.segments:
+        if not segment.text.strip():
+            continue
         name = transcript.speakers.get(segment.speaker, segment.speaker) if segment.speaker else None
         yield segment, " ".join(name.split()) if name else None, " ".join(segment.text.split())
 

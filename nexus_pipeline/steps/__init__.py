@@ -7,5 +7,6 @@ from nexus_pipeline.steps.raw import RAW
 from nexus_pipeline.steps.speakers import SPEAKERS
 from nexus_pipeline.steps.step import Step
 from nexus_pipeline.steps.transcript import TRANSCRIPT
+from nexus_pipeline.steps.translation import TRANSLATION
 
-CHAIN: tuple[Step, ...] = (RAW, FINGERPRINT, TRANSCRIPT, SPEAKERS, ENRICHMENT, EMBEDDING)
+CHAIN: tuple[Step, ...] = (RAW, FINGERPRINT, TRANSCRIPT, SPEAKERS, TRANSLATION, ENRICHMENT, EMBEDDING)

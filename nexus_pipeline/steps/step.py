@@ -36,7 +36,10 @@ class Work(Protocol):
 
 @dataclass(frozen=True)
 class Landed:
-    """What a step says of one item. `facts` go onto the item's row, `numbers` to Dagster's plots."""
+    """What a step says of one item. `facts` go onto the item's row, `numbers` to Dagster's plots.
+
+    With an `error` it has failed; a `result` beside it is what it could make, and stands until it is done again.
+    """
 
     work: Work
     result: Any = None

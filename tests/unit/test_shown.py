@@ -91,8 +91,9 @@ def test_a_search_leaves_out_hits_of_items_that_are_gone():
 
 
 def test_a_transcript_has_all_fields_of_the_contract():
-    told = shown.transcript(ITEM.id, SAID)
-    assert list(told) == ["item_id", "language", "engine", "coverage", "speakers", "segments"]
+    told = shown.transcript(ITEM.id, SAID, ["en", "de"])
+    assert list(told) == ["item_id", "language", "languages", "engine", "coverage", "speakers", "segments"]
+    assert told["languages"] == ["en", "de"]
     assert told["coverage"] == {"voiced_s": 2.0, "transcribed_s": 1.9, "repaired": [[1.0, 2.0]], "findings": []}
     assert list(told["segments"][0]) == [
         *("id", "start_s", "end_s", "speaker", "text", "words", "language", "doubtful")

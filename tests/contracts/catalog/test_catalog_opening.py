@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
@@ -14,7 +15,7 @@ from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import Conflict, StoreError, StoreFull
 from nexus_pipeline.domain.items import NewItem
 from nexus_pipeline.domain.listing import ItemQuery
-from nexus_pipeline.domain.states import ItemState
+from nexus_pipeline.domain.states import ItemState, State
 
 MIGRATIONS = str(opening.__file__).replace("opening.py", "migrations")
 
@@ -56,6 +57,39 @@ def test_the_newest_migration_is_the_one_that_opening_knows():
     config = Config()
     config.set_main_option("script_location", MIGRATIONS)
     assert ScriptDirectory.from_config(config).get_current_head() == opening.HEAD
+
+
+def test_items_of_before_translation_have_skipped_it_and_none_waits_for_it(empty_url):
+    before = tuple(step for step in STEPS if step != "translation")
+    engine = sa.create_engine(empty_url)
+    config = Config()
+    config.set_main_option("script_location", MIGRATIONS)
+    with engine.begin() as db:
+        config.attributes["connection"] = db
+        command.upgrade(config, "0006")
+    old = SqlCatalog(empty_url, before)
+    done, waits, copy, gone = old.add([NewItem("local", f"{n}", "inbox", f"{n}") for n in range(4)])
+    with engine.begin() as db:
+        db.exec_driver_sql(f"UPDATE item_steps SET state = 'done' WHERE item_id IN ('{done.id}', '{copy.id}')")
+        db.exec_driver_sql(f"UPDATE items SET duplicate_of = '{done.id}' WHERE id = '{copy.id}'")
+    old.bury(gone.id)
+    old.close()
+    new = SqlCatalog.open(empty_url, STEPS)
+    states = [new.get(one.id).state for one in (done, waits, copy)]
+    assert states == [ItemState.DONE, ItemState.WAITING, ItemState.DUPLICATE]
+    told = [new.get(one.id).step("translation") for one in (done, waits, copy)]
+    assert [(s.state, s.reason) for s in told] == [
+        (State.SKIPPED, "switched_off"), (State.SKIPPED, "switched_off"), (State.SKIPPED, "duplicate"),
+    ]  # fmt: skip
+    assert [s.step for s in new.get(done.id).steps] == list(STEPS)
+    with engine.connect() as db:
+        left = db.exec_driver_sql(f"SELECT count(*) FROM item_steps WHERE item_id = '{gone.id}'").scalar()
+    assert left == len(before)
+    again = SqlCatalog.open(empty_url, STEPS)
+    assert again.ask("retry", [waits.id])[0].state is ItemState.WAITING
+    for opened in (new, again):
+        opened.close()
+    engine.dispose()
 
 
 def test_opening_an_up_to_date_catalog_does_not_load_alembic(url):
@@ -216,7 +250,7 @@ def test_items_from_before_a_step_have_it_left_out_where_they_are_done(empty_url
             reason = "duplicate" if state == "skipped" else None
             told = {"state": state, "id": item_id, "reason": reason}
             db.execute(sa.text("UPDATE item_steps SET state = :state, reason = :reason WHERE item_id = :id"), told)
-        db.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
+        db.execute(sa.text("UPDATE alembic_version SET version_num = '0005'"))
     catalog.close()
     opened = SqlCatalog.open(empty_url, STEPS)
     told = [opened.get(item_id).step("speakers") for item_id in ids]
