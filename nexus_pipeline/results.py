@@ -35,6 +35,9 @@ class RawResult:
 INHERITED = "inherited.json"
 """A transcript or a translation that a copy took over when its first was erased: it is not made again."""
 
+SAID = ("transcript", "speakers")
+"""Steps that `said` is made of; where nobody is told apart, of the first alone."""
+
 APART = 1_000_000
 """Between the positions of two languages' passages: their ids never meet, and neighbours are of one language."""
 
@@ -66,9 +69,10 @@ def said(item: Item, parts: Parts) -> Transcript:
     return laid(read(item, "transcript", Transcript, parts), speaking_of(item, parts).turns, item.speakers)
 
 
-def heard(item: Item) -> str | None:
-    """The version of the segments that `said` gives."""
-    return item.step("transcript").version_key
+def said_key(item: Item, parts: Parts) -> str:
+    """The version of the segments that `said` gives: a translation's are the same ones."""
+    made = [item.step(name) for name in SAID if name != "speakers" or speaking_of(item, parts).turns]
+    return "+".join(status.version_key or "" for status in made)
 
 
 def speaking_of(item: Item, parts: Parts) -> Speaking:
@@ -105,7 +109,7 @@ def dumped(transcript: Transcript) -> bytes:
 
 def handed_on(told: Transcript) -> bytes:
     """A translation that people read as JSON, for an item whose transcript is not known yet."""
-    return _translation.dump_json(Translation(told.engine, "", None, told.segments))
+    return _translation.dump_json(Translation(told.engine, "", "", told.segments))
 
 
 def _shifted(first: Transcript, by_s: float, duration_s: float | None) -> Transcript:
@@ -139,8 +143,8 @@ def translations(item: Item, parts: Parts) -> dict[str, Translation]:
     except errors.NotFound:
         return {}
     # none: it was skipped before, and has not been made yet
-    found = _translations.validate_python(told or {})
-    return {to: one for to, one in sorted(found.items()) if one.of == heard(item)}
+    found, key = _translations.validate_python(told or {}), said_key(item, parts)
+    return {to: one for to, one in sorted(found.items()) if one.of == key}
 
 
 def translations_of(item: Item, parts: Parts) -> dict[str, Transcript]:

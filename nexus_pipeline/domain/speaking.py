@@ -61,13 +61,15 @@ def joined(turns: Sequence[Turn], gap_s: float) -> tuple[Turn, ...]:
 def laid(transcript: Transcript, turns: Sequence[Turn], names: Mapping[str, str]) -> Transcript:
     """The transcript with speakers, and with the names that people gave them.
 
-    A segment that has a speaker already keeps it. Ids count from 0 again, since segments are cut.
+    A segment that has a speaker already keeps it. With turns ids count from 0 again, since segments are cut.
     """
     if not turns and not names:
         return transcript
-    floor = _Floor(turns)
-    pieces = [piece for s in transcript.segments for piece in ([s] if s.speaker or not turns else _cut(s, floor))]
-    segments = tuple(replace(s, id=n) for n, s in enumerate(pieces))
+    segments = transcript.segments
+    if turns:
+        floor = _Floor(turns)
+        pieces = [piece for s in segments for piece in ([s] if s.speaker else _cut(s, floor))]
+        segments = tuple(replace(s, id=n) for n, s in enumerate(pieces))
     labels = dict.fromkeys(s.speaker for s in segments if s.speaker)
     given = {label: transcript.speakers.get(label, label) for label in labels}
     return replace(transcript, segments=segments, speakers={**given, **{k: v for k, v in names.items() if k in labels}})

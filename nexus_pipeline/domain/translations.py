@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nexus_pipeline.domain.timeline import Segment
 
@@ -14,14 +14,19 @@ WHOLE = 0.8
 class Translation:
     """A transcript's segments in another language.
 
-    `key` says what it was made from and with; `of` is the version key of its transcript: of another one its times may
-    be wrong.
+    `key` says what it was made from and with; `of` is the version of the segments that were translated: of others
+    its times may be wrong.
     """
 
     engine: str
     key: str
-    of: str | None
+    of: str
     segments: tuple[Segment, ...]
+
+
+def reworded(segment: Segment, text: str) -> Segment:
+    """The segment with its id, times and speaker; what else is known of it belongs to the words that were said."""
+    return Segment(segment.id, segment.start_s, segment.end_s, text, segment.speaker)
 
 
 def same(one: str | None, other: str | None) -> bool:
@@ -51,7 +56,7 @@ def laid(told: Sequence[Segment], over: Sequence[Segment]) -> tuple[Segment, ...
     for one in told:
         for text, n in _placed(one, over, starts):
             texts[n].append(text)
-    return tuple(replace(s, text=" ".join(own), words=()) for s, own in zip(over, texts, strict=True))
+    return tuple(reworded(s, " ".join(own)) for s, own in zip(over, texts, strict=True))
 
 
 def _placed(one: Segment, over: Sequence[Segment], starts: Sequence[float]) -> Iterator[tuple[str, int]]:

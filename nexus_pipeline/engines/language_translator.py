@@ -8,13 +8,14 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel
 
 from nexus_pipeline.domain.errors import EngineEmpty
 from nexus_pipeline.domain.timeline import Segment, Transcript
+from nexus_pipeline.domain.translations import reworded
 from nexus_pipeline.engines import LANGUAGES, languages, load
 from nexus_pipeline.engines.site import Engine, EngineSite
 from nexus_pipeline.ports import Cancelled, Hints, LanguageModel, Progress, Sound
@@ -109,8 +110,7 @@ class LanguageTranslator:
         for piece in pieces:
             texts.setdefault(piece.segment, []).append(done[piece.id])
         return tuple(
-            replace(segment, text=" ".join(texts.get(n, [segment.text])), words=())
-            for n, segment in enumerate(transcript.segments)
+            reworded(segment, " ".join(texts.get(n, [segment.text]))) for n, segment in enumerate(transcript.segments)
         )
 
     def _asked(self, told: Mapping[str, Any], batch: Sequence[_Piece], cancelled: Cancelled) -> dict[int, str]:

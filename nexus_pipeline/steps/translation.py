@@ -63,19 +63,27 @@ def translation(work: Work, parts: Parts) -> Landed:
 def _into(to: str, work: Work, parts: Parts, said: Transcript, progress: Progress) -> tuple[Translation, str | None]:
     """The kept translation, or a new one, which is kept; and who could not make it, where another engine did."""
     engines = parts.engines.translators(work.item)
-    key = version_key(NAME, CODE, {"to": to, **parameters(engines)}, [("transcript", results.heard(work.item))])
+    of = results.said_key(work.item, parts)
+    key = version_key(NAME, CODE, {"to": to, **parameters(engines)}, [("said", of)])
     kept = work.item.key(NAME, to, f"{key}.json")
     for there in () if work.redo else (kept, work.item.key(NAME, to, results.INHERITED)):
         if parts.blobs.exists(there):
             old = _translation.validate_json(parts.blobs.read(there))
-            return replace(old, key=key, of=results.heard(work.item)), None
+            if _fits(old, said):
+                return replace(old, key=key, of=of), None
     hints, sound = parts.hints(work.item), _sound(work.item, parts)
     done = served(
         engines, lambda e: e.translate(said, to, hints=hints, sound=sound, progress=progress, cancelled=work.cancelled)
     )
-    made = Translation(done.engine.name, key, results.heard(work.item), done.result)
+    made = Translation(done.engine.name, key, of, done.result)
     parts.blobs.put(kept, _translation.dump_json(made))
     return made, done.because
+
+
+def _fits(old: Translation, said: Transcript) -> bool:
+    """Whether it is of these segments: a copy's inherited one is not, once speakers have been told apart anew."""
+    own, now = ([(s.id, s.start_s, s.end_s, s.speaker) for s in one.segments] for one in (old, said))
+    return own == now
 
 
 def _sound(item: Item, parts: Parts) -> Sound | None:
@@ -113,6 +121,7 @@ TRANSLATION = Step(
     code_version=CODE,
     run=one_by_one(translation),
     needs=("raw", "transcript"),
+    wants=tuple(name for name in results.SAID if name != "transcript"),
     parameters=_parameters,
     skip=_skip,
     description="The transcript in other languages, with the same segments and times.",

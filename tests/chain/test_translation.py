@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 
@@ -18,12 +19,14 @@ from nexus_pipeline.settings import Settings
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.turns import Run
 from nexus_pipeline.wiring import Parts, widths
+from samples.conversations import conversations, tracks, written
 from tests.running import drop, srt
 from tests.speech import MODELS, SENTENCES, SPEECH, ffmpeg, speak
 from tests.stores import places
 from tests.translators import ENTRY, FRENCH, GERMAN, Phrasebook
 
 TALK = SENTENCES[:4]
+TWO = conversations()["two-speakers"]
 
 
 @pytest.fixture(autouse=True)
@@ -34,11 +37,10 @@ def phrasebook(monkeypatch):
     Phrasebook.asked.clear()
 
 
-def wanted(tmp_path, to="de", translator="phrasebook"):
+def wanted(tmp_path, to="de", translator="phrasebook", **more):
     """Parts over the same home, as a person sets them."""
-    home = tmp_path / "home"
-    settings = Settings(home=home, speech=SPEECH, models=MODELS, translate_to=to, translator=translator, _env_file=None)
-    return Parts(settings)
+    told = {"speech": SPEECH, "models": MODELS, "translate_to": to, "translator": translator, **more}
+    return Parts(Settings(home=tmp_path / "home", _env_file=None, **told))
 
 
 @pytest.fixture
@@ -131,6 +133,30 @@ def test_a_moment_is_found_once_and_a_language_can_be_chosen(runs, parts, mode):
     for language in ("de", "en"):
         [hit] = find(parts, "Sara David", mode, language=language)
         assert hit.language == language
+
+
+def shape(transcript):
+    return [(s.id, s.start_s, s.end_s, s.speaker) for s in transcript.segments]
+
+
+def test_translated_segments_have_the_speakers_and_cuts_of_what_was_said(runs, parts, tmp_path):
+    [item] = runs.add(drop(parts, "talk.flac", written(tmp_path / "talk.flac", *tracks(TWO).values())))
+    assert runs.go([item])
+    assert {s.speaker for s in translations_of(runs.now(item), parts)["de"].segments} == {None}
+    told = wanted(tmp_path, speakers="channels")
+    assert go(runs, told, [item])
+    spoken, german = (transcript_of(runs.now(item), told), translations_of(runs.now(item), told)["de"])
+    assert {s.speaker for s in spoken.segments} == {"S1", "S2"}
+    assert shape(german) == shape(spoken)
+    assert dict(Phrasebook.asked) == {"de": 2}
+    found = {(row["language"], row["speaker"]) for row in rows(told, item)}
+    assert found == set(product(("de", "en"), ("S1", "S2")))
+    told.catalog.edit(item.id, speakers={"S1": "Ann"})
+    named = translations_of(runs.now(item), told)["de"]
+    assert (named.speakers["S1"], shape(named)) == ("Ann", shape(spoken))
+    assert go(runs, told, [item])
+    assert dict(Phrasebook.asked) == {"de": 2}
+    assert upkeep.check(told) == []
 
 
 def test_without_a_setting_it_is_skipped_and_embeddings_are_as_they_were(runs, tmp_path):
