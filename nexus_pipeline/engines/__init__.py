@@ -43,6 +43,8 @@ SPEAKERS = {
 }
 TRANSLATORS = {
     "whisper": "nexus_pipeline.engines.whisper_translator:WhisperTranslator",
+    "openai": "nexus_pipeline.engines.language_translator:OpenAITranslator",
+    "gemini": "nexus_pipeline.engines.language_translator:GeminiTranslator",
 }
 NONE = "none"
 """What a person writes where an engine is to be left out."""
