@@ -9,6 +9,7 @@ from nexus_pipeline.domain.search import Query
 from nexus_pipeline.domain.states import ItemState, State
 from nexus_pipeline.results import transcript_of
 from nexus_pipeline.steps import CHAIN
+from nexus_pipeline.steps.transcript import TRANSCRIPT
 from tests.running import drop, srt
 from tests.speech import SENTENCES, ffmpeg, silence, speak
 
@@ -141,7 +142,7 @@ def test_events_carry_versions_and_numbers_and_no_words_of_the_item(runs, parts)
     events = {e.asset_key.to_user_string(): e.materialization for e in result.get_asset_materialization_events()}
     assert events["embedding"].metadata["passages"].value == 1
     assert events["transcript"].tags["dagster/data_version"] == runs.now(item).step("transcript").version_key
-    assert events["transcript"].tags["dagster/code_version"] == "1"
+    assert events["transcript"].tags["dagster/code_version"] == TRANSCRIPT.code_version
     told = str([e.event_specific_data for e in result.all_events]) + str(result.get_asset_materialization_events())
     assert "ebra" not in told
     assert "anzibar" not in told
