@@ -47,6 +47,14 @@ def speech(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
+def whisper(tmp_path_factory: pytest.TempPathFactory) -> Speech:
+    """The one that can hear a span in several ways."""
+    site = EngineSite(MODELS, tmp_path_factory.mktemp("cache"), 1, lambda: pytest.fail("hearing embeds nothing"))
+    made: Speech = build(SPEECH, f"faster-whisper:{NANO}", site)
+    return made
+
+
+@pytest.fixture(scope="module")
 def minute(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return say(SENTENCES, tmp_path_factory.mktemp("spoken") / "minute.flac", before_s=2.0)
 
@@ -194,10 +202,10 @@ def test_stretches_leave_no_voice_out_and_no_trace_of_pieces(minute: Path) -> No
     assert covered[0] == pytest.approx(covered[1], abs=1.0)
 
 
-def test_readings_of_a_span_have_the_items_times_and_only_its_words(speech: Speech, minute: Path) -> None:
-    segments = [s for w in _hear(speech, minute) for s in w.segments]
+def test_readings_of_a_span_have_the_items_times_and_only_its_words(whisper: Speech, minute: Path) -> None:
+    segments = [s for w in _hear(whisper, minute) for s in w.segments]
     start_s, end_s = segments[2].start_s - 0.4, segments[4].end_s + 0.4
-    readings = list(speech.readings(minute, start_s, end_s, Hints(), lambda: False))
+    readings = list(whisper.readings(minute, start_s, end_s, Hints(), lambda: False))
     assert len(readings) > 1
     assert [s.text for s in readings[0]] == SENTENCES[2:5]
     for heard, s in zip(readings[0], segments[2:5], strict=True):  # Whisper may begin a segment with its pause
@@ -207,9 +215,9 @@ def test_readings_of_a_span_have_the_items_times_and_only_its_words(speech: Spee
         assert [s.id for s in reading] == list(range(len(reading)))
 
 
-def test_readings_can_be_cancelled(speech: Speech, minute: Path) -> None:
+def test_readings_can_be_cancelled(whisper: Speech, minute: Path) -> None:
     with pytest.raises(Cancelled):
-        list(speech.readings(minute, 0.0, 20.0, Hints(), lambda: True))
+        list(whisper.readings(minute, 0.0, 20.0, Hints(), lambda: True))
 
 
 def test_windows_say_where_somebody_speaks(speech: Speech, minute: Path) -> None:

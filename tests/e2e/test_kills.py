@@ -50,8 +50,7 @@ SETS = (*DOING, "everything")
 """What is killed, and so the name of the files that meet it: those of each set come together."""
 HEARD = {"transcript", "everything"}
 """Those that are killed while something is heard have a longer piece."""
-LANE = {"raw": "now", "fingerprint": "bulk", "transcript": "now", "speakers": "bulk"}
-LANE |= {"enrichment": "now", "embedding": "bulk"}
+LANE = {"raw": "now", "fingerprint": "bulk", "transcript": "now", "enrichment": "bulk", "embedding": "now"}
 """In turn: a supervisor gives a program up that dies again and again soon after it was started."""
 LOOK_S = 0.02
 HEALED_S = 120.0
