@@ -160,7 +160,7 @@ def test_switching_it_on_makes_only_what_reads_it_stale(runs, parts, sound):
     runs.go([item])
     now = runs.now(item)
     changed = {step.name for step in CHAIN if now.step(step.name).version_key != before.step(step.name).version_key}
-    assert changed == {"speakers", "enrichment", "embedding"}
+    assert changed == {"speakers", "translation", "enrichment", "embedding"}
     assert now.step("transcript").started_at == before.step("transcript").started_at
 
 
