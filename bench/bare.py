@@ -25,7 +25,7 @@ from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.steps.step import Step, kept
 from nexus_pipeline.wiring import Parts, widths
 
-DOING = tuple(step for step in CHAIN if step.name != "translation")
+DOING = tuple(step for step in CHAIN if step.name not in {"speakers", "translation"})
 """Without those that are skipped until a person switches them on."""
 
 
