@@ -1,13 +1,12 @@
 """Text to vectors by Gemini, 100 texts a call."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nexus_pipeline.domain.errors import EngineEmpty, EngineFailed
-from nexus_pipeline.engines.gemini_line import GeminiLine, line_of, missing, model_of
-from nexus_pipeline.engines.site import EngineSite
+from nexus_pipeline.engines.gemini_line import GeminiEngine
 from nexus_pipeline.ports import Vectors
 
 if TYPE_CHECKING:
@@ -22,29 +21,11 @@ LETTERS = 6000
 """Read of one text: about the 2048 tokens that the model reads; what is longer is cut here, not refused there."""
 
 
-class GeminiEmbedder:
+class GeminiEmbedder(GeminiEngine):
     """One model of Gemini's; its vectors are shortened by it and brought back to unit length here."""
 
+    usual = MODEL
     dimensions = DIMENSIONS
-
-    def __init__(self, model: str, line: GeminiLine) -> None:
-        """Asks nothing yet."""
-        self.model, self.line = model, line
-        self.name = f"gemini:{model}"
-
-    @classmethod
-    def build(cls, model: str | None, site: EngineSite) -> Self:
-        """Without a model: `gemini-embedding-001`."""
-        return cls(model_of(model, MODEL), line_of(site))
-
-    @classmethod
-    def present(cls, model: str | None, site: EngineSite) -> str | None:  # noqa: ARG003 - all want the same
-        """None when it can be asked, else what to set."""
-        return missing(site)
-
-    @classmethod
-    def get(cls, model: str | None, site: EngineSite) -> None:
-        """Nothing to fetch."""
 
     def parameters(self) -> Mapping[str, str]:
         """What changes its results."""

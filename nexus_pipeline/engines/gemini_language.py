@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nexus_pipeline.engines import gemini_answers
-from nexus_pipeline.engines.gemini_line import GeminiLine, line_of, missing, model_of
-from nexus_pipeline.engines.site import EngineSite
+from nexus_pipeline.engines.gemini_line import GeminiEngine, GeminiLine
 from nexus_pipeline.ports import Cancelled as IsCancelled
 
 if TYPE_CHECKING:
@@ -21,28 +20,15 @@ WINDOW, WIDE = 32_768, 1_048_576
 _WIDE = re.compile(r"gemini-([2-9]|1\.5)\b.*(flash|pro)")
 
 
-class GeminiLanguage:
+class GeminiLanguage(GeminiEngine):
     """One model of Gemini's, asked through the process's one line."""
+
+    usual = MODEL
 
     def __init__(self, model: str, line: GeminiLine) -> None:
         """Asks nothing yet."""
-        self.model, self.line = model, line
-        self.name = f"gemini:{model}"
+        super().__init__(model, line)
         self.window = WIDE if _WIDE.match(model) else WINDOW
-
-    @classmethod
-    def build(cls, model: str | None, site: EngineSite) -> Self:
-        """Without a model: `gemini-3.8-flash`."""
-        return cls(model_of(model, MODEL), line_of(site))
-
-    @classmethod
-    def present(cls, model: str | None, site: EngineSite) -> str | None:  # noqa: ARG003 - all want the same
-        """None when it can be asked, else what to set."""
-        return missing(site)
-
-    @classmethod
-    def get(cls, model: str | None, site: EngineSite) -> None:
-        """Nothing to fetch."""
 
     def parameters(self) -> Mapping[str, str]:
         """What changes its results."""

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from nexus_pipeline.domain.errors import EngineBusy, EngineDown, EngineFailed, ModelMissing, NexusError
 from nexus_pipeline.engines.cloud import Barred, Line, Patience
@@ -109,6 +109,32 @@ class GeminiLine:
             if self._client is None:
                 self._client = _client(self.cloud, self.silent_s)
             return self._client
+
+
+class GeminiEngine:
+    """One model of Gemini's, asked through the process's one line: how all of its engines are built."""
+
+    usual: ClassVar[str]
+    """The model where a person names none."""
+
+    def __init__(self, model: str, line: GeminiLine) -> None:
+        """Asks nothing yet."""
+        self.model, self.line = model, line
+        self.name = f"gemini:{model}"
+
+    @classmethod
+    def build(cls, model: str | None, site: EngineSite) -> Self:
+        """Without a model: the usual one. Raises EngineFailed for what can be no model's name."""
+        return cls(model_of(model, cls.usual), line_of(site))
+
+    @classmethod
+    def present(cls, model: str | None, site: EngineSite) -> str | None:  # noqa: ARG003 - all want the same
+        """None when it can be asked, else what to set."""
+        return missing(site)
+
+    @classmethod
+    def get(cls, model: str | None, site: EngineSite) -> None:
+        """Nothing to fetch."""
 
 
 def _client(cloud: Cloud, silent_s: float) -> "Client":

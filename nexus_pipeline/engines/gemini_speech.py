@@ -6,22 +6,19 @@ words. What is said in a recording is data: the instruction says so, and the ans
 
 import hashlib
 import logging
-import threading
-from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
 from nexus_pipeline.domain.errors import Cancelled
 from nexus_pipeline.domain.timeline import Segment, Window
 from nexus_pipeline.engines import flac, gemini_answers, hearsay
-from nexus_pipeline.engines.gemini_line import GeminiLine, line_of, missing, model_of
+from nexus_pipeline.engines.ahead import in_order
+from nexus_pipeline.engines.gemini_line import GeminiEngine
 from nexus_pipeline.engines.pauses import RATE
-from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.engines.voices import Clock, Stretch, stretches
 from nexus_pipeline.ports import Cancelled as IsCancelled
 from nexus_pipeline.ports import Hints
@@ -58,27 +55,10 @@ class _Heard(BaseModel):
     segments: list[_Segment]
 
 
-class GeminiSpeech:
+class GeminiSpeech(GeminiEngine):
     """One model of Gemini's that listens, asked through the process's one line."""
 
-    def __init__(self, model: str, line: GeminiLine) -> None:
-        """Asks nothing yet."""
-        self.model, self.line = model, line
-        self.name = f"gemini:{model}"
-
-    @classmethod
-    def build(cls, model: str | None, site: EngineSite) -> Self:
-        """Without a model: `gemini-3.8-flash`."""
-        return cls(model_of(model, MODEL), line_of(site))
-
-    @classmethod
-    def present(cls, model: str | None, site: EngineSite) -> str | None:  # noqa: ARG003 - all want the same
-        """None when it can be asked, else what to set."""
-        return missing(site)
-
-    @classmethod
-    def get(cls, model: str | None, site: EngineSite) -> None:
-        """Nothing to fetch."""
+    usual = MODEL
 
     def parameters(self) -> Mapping[str, str]:
         """What changes its results."""
@@ -96,8 +76,12 @@ class GeminiSpeech:
 
         Raises EngineBusy, EngineDown, EngineRefused, EngineEmpty, EngineFailed, ModelMissing, Cancelled.
         """
-        count, end_s = 0, 0.0
-        with closing(self._in_order(audio, _instruction(hints), cancelled)) as pieces:
+        count, end_s, system = 0, 0.0, _instruction(hints)
+        found = stretches(audio, limit_s=PIECE_S, first_s=FIRST_S, cancelled=cancelled)
+        width = self.line.cloud.calls
+        with closing(
+            in_order(found, lambda s, stop: self._heard(s, system, stop), ahead=AHEAD, width=width, cancelled=cancelled)
+        ) as pieces:
             for stretch, heard in pieces:
                 if cancelled():
                     raise Cancelled("stopped while hearing")
@@ -121,30 +105,10 @@ class GeminiSpeech:
         """None: asked again it answers the same."""
         return iter(())
 
-    def _in_order(
-        self, audio: Path, system: str, cancelled: IsCancelled
-    ) -> "Generator[tuple[Stretch, _Heard | None], None, None]":
-        """Each stretch with what is said in it, None where nobody speaks; some are asked for ahead."""
-        left = threading.Event()
-        waiting: deque[tuple[Stretch, Future[_Heard] | None]] = deque()
-        pool = ThreadPoolExecutor(min(AHEAD, self.line.cloud.calls), "gemini speech")
-
-        def unwanted() -> bool:
-            return left.is_set() or cancelled()
-
-        try:
-            for stretch in stretches(audio, limit_s=PIECE_S, first_s=FIRST_S, cancelled=cancelled):
-                asked = pool.submit(self._heard, stretch, system, unwanted) if stretch.pieces else None
-                waiting.append((stretch, asked))
-                while waiting and (len(waiting) > AHEAD or _ready(waiting[0][1])):
-                    yield _taken(waiting.popleft())
-            while waiting:
-                yield _taken(waiting.popleft())
-        finally:
-            left.set()
-            pool.shutdown(cancel_futures=True)
-
-    def _heard(self, stretch: Stretch, system: str, cancelled: IsCancelled) -> _Heard:
+    def _heard(self, stretch: Stretch, system: str, cancelled: IsCancelled) -> _Heard | None:
+        """What is said in it; None where nobody speaks."""
+        if not stretch.pieces:
+            return None
         seconds = len(stretch.audio) / RATE
 
         def parts() -> "Sequence[Part]":
@@ -155,15 +119,6 @@ class GeminiSpeech:
 
         tokens = gemini_answers.cost(system) + int(seconds * TOKENS_A_S)
         return gemini_answers.ask(self.line, self.model, system, parts, _Heard, tokens=tokens, cancelled=cancelled)
-
-
-def _ready(asked: "Future[_Heard] | None") -> bool:
-    return asked is None or asked.done()
-
-
-def _taken(one: "tuple[Stretch, Future[_Heard] | None]") -> "tuple[Stretch, _Heard | None]":
-    stretch, asked = one
-    return stretch, asked.result() if asked else None
 
 
 def _instruction(hints: Hints) -> str:

@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, Self, cast
 
-from nexus_pipeline.engines import LANGUAGES, load
 from nexus_pipeline.engines.fences import DATA, fenced, line, tokens
-from nexus_pipeline.engines.site import EngineSite
-from nexus_pipeline.ports import Cancelled, LanguageModel
+from nexus_pipeline.engines.over_language import OverLanguage
+from nexus_pipeline.ports import Cancelled
 
 NOTHING = "NOT SAID"
 """What the model writes where the passages do not say it; whoever asked gets an empty answer."""
@@ -29,31 +27,8 @@ _OPEN = re.compile(r"\[[\d,;\s]*$")
 _LONGEST = 24  # letters of a citation that is still being written
 
 
-class LanguageAnswerer:
+class LanguageAnswerer(OverLanguage):
     """Streams; cites only passages that it was given; is silent where they do not answer."""
-
-    language: ClassVar[str]
-    """The entry of LANGUAGES that a subclass is built over."""
-
-    def __init__(self, model: LanguageModel) -> None:
-        """Asks nothing yet."""
-        self._model = model
-        self.name = model.name
-
-    @classmethod
-    def build(cls, model: str | None, site: EngineSite) -> Self:
-        """Over the vendor's language model; reaches nobody yet."""
-        return cls(cast("LanguageModel", load(LANGUAGES, cls.language).build(model, site)))
-
-    @classmethod
-    def present(cls, model: str | None, site: EngineSite) -> str | None:
-        """What the language model lacks."""
-        return load(LANGUAGES, cls.language).present(model, site)
-
-    @classmethod
-    def get(cls, model: str | None, site: EngineSite) -> None:
-        """Fetch what the language model needs."""
-        load(LANGUAGES, cls.language).get(model, site)
 
     def answer(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> Iterator[str]:
         """Its text as it comes; nothing where the passages do not say it, or there is none."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import ClassVar, Protocol, Self, cast
 
 from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.timeline import Enrichment, Sentiment, Transcript
-from nexus_pipeline.engines import LANGUAGES, forms, load
+from nexus_pipeline.engines import forms
 from nexus_pipeline.engines.extractive import OTHER
 from nexus_pipeline.engines.fences import fenced, line, tokens
+from nexus_pipeline.engines.over_language import OverLanguage
 from nexus_pipeline.engines.proven import (
     MOST_TAGS,
     MOST_TOPICS,
@@ -23,9 +23,8 @@ from nexus_pipeline.engines.proven import (
 )
 from nexus_pipeline.engines.proven import title as titled
 from nexus_pipeline.engines.quotes import Said
-from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.engines.transcript_parts import Part, parts
-from nexus_pipeline.ports import Cancelled, LanguageModel
+from nexus_pipeline.ports import Cancelled
 
 ANSWER = 8000
 """Tokens that the form, filled in, takes at most; with small windows a third of the window."""
@@ -35,38 +34,8 @@ LEAST = 400
 """Tokens of a part at least, however small a window is said to be."""
 
 
-class Language(LanguageModel, Protocol):
-    """A language model that is an engine of its own: what it says of itself is part of the version key."""
-
-    def parameters(self) -> Mapping[str, str]:
-        """What changes its answers."""
-
-
-class LanguageEnricher:
+class LanguageEnricher(OverLanguage):
     """Summary, chapters, action items and so on, in the transcript's own language."""
-
-    language: ClassVar[str]
-    """The entry of LANGUAGES that a subclass is built over."""
-
-    def __init__(self, model: Language) -> None:
-        """Asks nothing yet."""
-        self._model = model
-        self.name = model.name
-
-    @classmethod
-    def build(cls, model: str | None, site: EngineSite) -> Self:
-        """Over the vendor's language model; reaches nobody yet."""
-        return cls(cast("Language", load(LANGUAGES, cls.language).build(model, site)))
-
-    @classmethod
-    def present(cls, model: str | None, site: EngineSite) -> str | None:
-        """What the language model lacks."""
-        return load(LANGUAGES, cls.language).present(model, site)
-
-    @classmethod
-    def get(cls, model: str | None, site: EngineSite) -> None:
-        """Fetch what the language model needs."""
-        load(LANGUAGES, cls.language).get(model, site)
 
     def parameters(self) -> Mapping[str, str]:
         """What changes its results: the model's parameters, and all that it is asked."""

@@ -9,16 +9,16 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any
 
 from pydantic import BaseModel
 
 from nexus_pipeline.domain.errors import EngineEmpty
 from nexus_pipeline.domain.timeline import Segment, Transcript
 from nexus_pipeline.domain.translations import reworded
-from nexus_pipeline.engines import LANGUAGES, languages, load
-from nexus_pipeline.engines.site import Engine, EngineSite
-from nexus_pipeline.ports import Cancelled, Hints, LanguageModel, Progress, Sound
+from nexus_pipeline.engines import languages
+from nexus_pipeline.engines.over_language import Language, OverLanguage
+from nexus_pipeline.ports import Cancelled, Hints, Progress, Sound
 
 LINES = 40
 """Of one question at most: of longer lists models leave more out."""
@@ -64,20 +64,18 @@ class _Piece:
     text: str
 
 
-class LanguageTranslator:
+class LanguageTranslator(OverLanguage):
     """Translates into any language that its model speaks."""
 
-    def __init__(self, model: LanguageModel, parameters: Mapping[str, str] | None = None) -> None:
-        """`parameters`: those of the model that change what it answers."""
-        self.name = model.name
-        self._model = model
-        self._parameters = parameters or {}
+    def __init__(self, model: Language) -> None:
+        """Asks nothing yet."""
+        super().__init__(model)
         self._tokens = max(1, min(TOKENS, model.window // SHARE))
 
     def parameters(self) -> Mapping[str, str]:
         """What changes its results."""
         told = {"engine": self.name, "prompt": "1", "tokens": str(self._tokens), "lines": str(LINES)}
-        return {**self._parameters, **told}
+        return {**self._model.parameters(), **told}
 
     def translate(
         self,
@@ -170,39 +168,13 @@ def _once(lines: Sequence[Line]) -> dict[int, str]:
     return {id_: text for id_, text in texts.items() if text and times[id_] == 1}
 
 
-class _Vendors(LanguageTranslator):
-    """A translator whose language model a vendor serves."""
-
-    vendor: ClassVar[str]
-
-    @classmethod
-    def build(cls, model: str | None, site: EngineSite) -> Self:
-        """Over the vendor's language model, built as it is for every other use."""
-        made: Any = cls._language_model().build(model, site)
-        return cls(made, made.parameters())
-
-    @classmethod
-    def present(cls, model: str | None, site: EngineSite) -> str | None:
-        """What the language model lacks."""
-        return cls._language_model().present(model, site)
-
-    @classmethod
-    def get(cls, model: str | None, site: EngineSite) -> None:
-        """What the language model needs."""
-        cls._language_model().get(model, site)
-
-    @classmethod
-    def _language_model(cls) -> type[Engine]:
-        return load(LANGUAGES, cls.vendor)
-
-
-class OpenAITranslator(_Vendors):
+class OpenAITranslator(LanguageTranslator):
     """With a model behind OpenAI's API, at OpenAI or elsewhere."""
 
-    vendor = "openai"
+    language = "openai"
 
 
-class GeminiTranslator(_Vendors):
+class GeminiTranslator(LanguageTranslator):
     """With a model of Google's."""
 
-    vendor = "gemini"
+    language = "gemini"

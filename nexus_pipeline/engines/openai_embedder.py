@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from nexus_pipeline.domain.errors import EngineEmpty
-from nexus_pipeline.engines.openai_line import Api, api, folder, lacking
+from nexus_pipeline.engines.openai_line import Api, OpenAIEngine, api, folder
 from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.ports import Vectors
 
@@ -35,30 +35,22 @@ LETTERS = 8000
 """Of a text that are read: OpenAI takes 8,192 tokens. No passage is that long."""
 
 
-class OpenAIEmbedder:
+class OpenAIEmbedder(OpenAIEngine):
     """One model, for any number of threads."""
+
+    usual = MODEL
 
     def __init__(self, model: str, api: Api, cache: Path) -> None:
         """Asks nobody yet; `cache` keeps what was learnt about the server's models."""
-        self.model = model
-        self.name = f"openai:{model}"
-        self._api, self._cache = api, cache
+        super().__init__(model, api)
+        self._cache = cache
         self._dimensions = DIMENSIONS.get(model)
         self._lock = Lock()
 
     @classmethod
     def build(cls, model: str | None, site: EngineSite) -> Self:
         """Without a model: OpenAI's small one."""
-        return cls(model or MODEL, api(site), folder(site))
-
-    @classmethod
-    def present(cls, model: str | None, site: EngineSite) -> str | None:  # noqa: ARG003 - all models are there alike
-        """None when it can be asked, else what to set."""
-        return lacking(site.openai)
-
-    @classmethod
-    def get(cls, model: str | None, site: EngineSite) -> None:
-        """Nothing to fetch."""
+        return cls(model or cls.usual, api(site), folder(site))
 
     @property
     def dimensions(self) -> int:
@@ -67,10 +59,6 @@ class OpenAIEmbedder:
             if self._dimensions is None:
                 self._dimensions = self._learnt()
             return self._dimensions
-
-    def parameters(self) -> Mapping[str, str]:
-        """What changes its results. Not the server: else moving it would make all of them stale."""
-        return {"engine": "openai", "model": self.model}
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One unit-length row per text: float32, shape (len(texts), self.dimensions).

@@ -10,11 +10,10 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nexus_pipeline.domain.errors import EngineDown, EngineEmpty, EngineRefused
-from nexus_pipeline.engines.openai_line import Api, FormRefused, api, lacking
-from nexus_pipeline.engines.site import EngineSite
+from nexus_pipeline.engines.openai_line import Api, FormRefused, OpenAIEngine
 from nexus_pipeline.ports import Cancelled as IsCancelled
 
 if TYPE_CHECKING:
@@ -52,35 +51,17 @@ _NOT_STRICT = frozenset({"default", "minLength", "maxLength", "uniqueItems", "ti
 _BY_NAME = frozenset({"properties", "$defs"})  # their keys are names, not keywords
 
 
-class OpenAILanguage:
+class OpenAILanguage(OpenAIEngine):
     """One model, for any number of threads."""
+
+    usual = MODEL
 
     def __init__(self, model: str, api: Api) -> None:
         """Asks nobody yet."""
-        self.model = model
-        self.name = f"openai:{model}"
+        super().__init__(model, api)
         self.window = next((w for begins, w in WINDOWS.items() if model.startswith(begins)), WINDOW)
-        self._api = api
         self._form = _FORMS[0]
         self._says_schema = False  # whether the form must be told in words, too
-
-    @classmethod
-    def build(cls, model: str | None, site: EngineSite) -> Self:
-        """Without a model: a small one of OpenAI's."""
-        return cls(model or MODEL, api(site))
-
-    @classmethod
-    def present(cls, model: str | None, site: EngineSite) -> str | None:  # noqa: ARG003 - all models are there alike
-        """None when it can be asked, else what to set."""
-        return lacking(site.openai)
-
-    @classmethod
-    def get(cls, model: str | None, site: EngineSite) -> None:
-        """Nothing to fetch."""
-
-    def parameters(self) -> Mapping[str, str]:
-        """What changes its results. Not the server: else moving it would make all of them stale."""
-        return {"engine": "openai", "model": self.model}
 
     def ask(self, system: str, question: str, schema: type[S], cancelled: IsCancelled) -> S:
         """One answer in the form of a pydantic model, as ports.LanguageModel says."""

@@ -7,12 +7,12 @@ key. All engines of a process share one line to one server.
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
 from nexus_pipeline.domain.errors import (
@@ -111,6 +111,37 @@ def folder(site: EngineSite) -> Path:
     # never the whole address: it may hold a password
     where = f"{split.hostname}-{split.port or ''}{split.path}".lower()
     return site.cache / "clouds" / re.sub(r"[^a-z0-9]+", "-", where).strip("-")
+
+
+class OpenAIEngine:
+    """One model behind that API, for any number of threads: how all of its engines are built."""
+
+    usual: ClassVar[str]
+    """The model where a person names none."""
+
+    def __init__(self, model: str, api: Api) -> None:
+        """Asks nobody yet."""
+        self.model = model
+        self.name = f"openai:{model}"
+        self._api = api
+
+    @classmethod
+    def build(cls, model: str | None, site: EngineSite) -> Self:
+        """Without a model: the usual one."""
+        return cls(model or cls.usual, api(site))
+
+    @classmethod
+    def present(cls, model: str | None, site: EngineSite) -> str | None:  # noqa: ARG003 - all models are there alike
+        """None when it can be asked, else what to set."""
+        return lacking(site.openai)
+
+    @classmethod
+    def get(cls, model: str | None, site: EngineSite) -> None:
+        """Nothing to fetch."""
+
+    def parameters(self) -> Mapping[str, str]:
+        """What changes its results. Not the server: else moving it would make all of them stale."""
+        return {"engine": "openai", "model": self.model}
 
 
 def lacking(cloud: Cloud) -> str | None:

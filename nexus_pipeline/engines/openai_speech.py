@@ -5,16 +5,12 @@ under way at once and come back in order. Whisper models give times of segments 
 gpt-transcribe) give text only: they get short pieces, and a sentence's times are its share of the piece's sound.
 """
 
-import io
 import logging
 import re
-import threading
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,11 +19,11 @@ import numpy as np
 from nexus_pipeline.domain.errors import Cancelled, EngineEmpty
 from nexus_pipeline.domain.sentences import sentences
 from nexus_pipeline.domain.timeline import Segment, Window, Word
-from nexus_pipeline.engines import languages
-from nexus_pipeline.engines.openai_line import Api, FormRefused, api, lacking
+from nexus_pipeline.engines import flac, languages
+from nexus_pipeline.engines.ahead import in_order
+from nexus_pipeline.engines.openai_line import Api, FormRefused, OpenAIEngine
 from nexus_pipeline.engines.pauses import RATE
-from nexus_pipeline.engines.site import EngineSite
-from nexus_pipeline.engines.voices import Clock, Samples, Stretch, stretches
+from nexus_pipeline.engines.voices import Clock, Stretch, stretches
 from nexus_pipeline.ports import Cancelled as IsCancelled
 from nexus_pipeline.ports import Hints
 
@@ -52,33 +48,15 @@ TOKENS_A_SECOND = 17
 """Of sound: 0.006 $ a minute at 6 $ a million tokens, OpenAI's price list of gpt-4o-transcribe."""
 
 
-class OpenAISpeech:
+class OpenAISpeech(OpenAIEngine):
     """One model, for any number of items side by side."""
+
+    usual = MODEL
 
     def __init__(self, model: str, api: Api) -> None:
         """Asks nobody yet."""
-        self.model = model
-        self.name = f"openai:{model}"
-        self._api = api
+        super().__init__(model, api)
         self._timed = not model.startswith(UNTIMED)
-
-    @classmethod
-    def build(cls, model: str | None, site: EngineSite) -> Self:
-        """Without a model: whisper-1."""
-        return cls(model or MODEL, api(site))
-
-    @classmethod
-    def present(cls, model: str | None, site: EngineSite) -> str | None:  # noqa: ARG003 - all models are there alike
-        """None when it can be asked, else what to set."""
-        return lacking(site.openai)
-
-    @classmethod
-    def get(cls, model: str | None, site: EngineSite) -> None:
-        """Nothing to fetch."""
-
-    def parameters(self) -> Mapping[str, str]:
-        """What changes its results. Not the server: else moving it would make all of them stale."""
-        return {"engine": "openai", "model": self.model}
 
     def transcribe(self, audio: Path, duration_s: float, hints: Hints, cancelled: IsCancelled) -> Iterator[Window]:
         """Windows in order of time, each as soon as it is heard, one beginning where the one before ends.
@@ -89,11 +67,13 @@ class OpenAISpeech:
         first_s = limit_s if duration_s <= limit_s else min(FIRST_S, limit_s)
         found = stretches(audio, limit_s=limit_s, first_s=first_s, cancelled=cancelled)
         count, window = 0, None
-        with closing(self._in_order((_Piece.of(one, hints) for one in found), cancelled)) as heard:
-            for piece in heard:
+        pieces = (_Piece.of(one, hints) for one in found)
+        width = self._api.cloud.calls
+        with closing(in_order(pieces, self._heard, ahead=AHEAD, width=width, cancelled=cancelled)) as coming:
+            for piece, heard in coming:
                 if cancelled():
                     raise Cancelled("stopped while hearing")
-                window = piece.window(count, hints.language)
+                window = piece.window(heard, count, hints.language)
                 count += len(window.segments)
                 yield window
         if window is None:
@@ -110,25 +90,10 @@ class OpenAISpeech:
         """None: asked again it answers the same."""
         return iter(())
 
-    def _in_order(self, pieces: "Iterator[_Piece]", cancelled: IsCancelled) -> "Generator[_Piece, None, None]":
-        """Pieces as they come, each as soon as it is heard and those before it are."""
-        over = threading.Event()
-        waiting: deque[_Piece] = deque()
-        pool = ThreadPoolExecutor(min(AHEAD, self._api.cloud.calls), thread_name_prefix="openai speech")
-        try:
-            for piece in pieces:
-                piece.hear(pool, lambda one: self._heard(one, lambda: over.is_set() or cancelled()))
-                waiting.append(piece)
-                while len(waiting) > AHEAD or (waiting and waiting[0].is_heard):
-                    yield waiting.popleft()
-            while waiting:
-                yield waiting.popleft()
-        finally:
-            over.set()
-            pool.shutdown(cancel_futures=True)
-
     def _heard(self, piece: "_Piece", stopped: IsCancelled) -> "_Heard":
-        """What is said in one piece."""
+        """What is said in one piece; silence says nothing."""
+        if not piece.flac:
+            return _Heard((), None)
         if self._timed:
             try:
                 return self._asked(piece, stopped, timed=True)
@@ -165,35 +130,23 @@ class _Heard:
     language: str | None
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Piece:
-    """A part of the item and what is heard in it."""
+    """A part of the item, its sound as it is sent; nothing where nobody speaks."""
 
     stretch: Stretch
     hints: Hints
     flac: bytes
     sound_s: float
-    _future: "Future[_Heard]" = field(default_factory=Future)
 
     @classmethod
     def of(cls, stretch: Stretch, hints: Hints) -> Self:
-        flac = _flac(stretch.audio) if stretch.pieces else b""
-        return cls(replace(stretch, audio=np.zeros(0, np.float32)), hints, flac, len(stretch.audio) / RATE)
+        sent = flac.encoded(stretch.audio) if stretch.pieces else b""
+        return cls(replace(stretch, audio=np.zeros(0, np.float32)), hints, sent, len(stretch.audio) / RATE)
 
-    def hear(self, pool: ThreadPoolExecutor, do: "Callable[[_Piece], _Heard]") -> None:
-        """Begin; silence is heard at once."""
-        if self.flac:
-            self._future = pool.submit(do, self)
-        else:
-            self._future.set_result(_Heard((), None))
-
-    @property
-    def is_heard(self) -> bool:
-        return self._future.done()
-
-    def window(self, first_id: int, language: str | None) -> Window:
-        """What was heard, once it is; ids from `first_id`. Raises what hearing it raised."""
-        heard, stretch = self._future.result(), self.stretch
+    def window(self, heard: "_Heard", first_id: int, language: str | None) -> Window:
+        """What was heard in it; ids from `first_id`."""
+        stretch = self.stretch
         segments = tuple(replace(s, id=first_id + n) for n, s in enumerate(heard.segments))
         told = (heard.language if segments else None) or language
         return Window(stretch.start_s, stretch.end_s, segments, stretch.voiced_s, told, voiced=stretch.voiced)
@@ -274,18 +227,3 @@ def _language(answer: Any, text: str) -> str | None:
     several = getattr(answer, "languages", None)
     told = getattr(answer, "language", None) or next((getattr(one, "code", None) for one in several or []), None)
     return languages.code(told) if isinstance(told, str) else languages.detect(text)
-
-
-def _flac(sound: Samples) -> bytes:
-    """16 kHz mono: about 5 MB for five minutes, nothing lost."""
-    import av
-
-    out = io.BytesIO()
-    with av.open(out, "w", format="flac") as container:
-        stream = container.add_stream("flac", rate=RATE, layout="mono", format="s16")
-        samples = np.clip(np.rint(sound * 32768), -32768, 32767).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(samples[np.newaxis, :], format="s16", layout="mono")
-        frame.sample_rate = RATE
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return out.getvalue()

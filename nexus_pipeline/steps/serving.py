@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from nexus_pipeline.domain.errors import EngineError
+from nexus_pipeline.domain.errors import EngineError, EngineFailed
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,8 @@ def served(engines: Sequence[E], do: Callable[[E], R]) -> Served[E, R]:
 
     Raises the EngineError after which trying again may help, the first such of several; else the last one's.
     """
+    if not engines:
+        raise EngineFailed("no engine is chosen for this step: it is switched off")
     failed: list[tuple[E, EngineError]] = []
     for engine in engines:
         because = ", ".join(f"{one.name}: {error.code}" for one, error in failed) or None

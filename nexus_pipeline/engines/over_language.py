@@ -1,0 +1,42 @@
+"""Engines that are made of a vendor's language model: enrichers, answerers, translators."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Protocol, Self, cast
+
+from nexus_pipeline.engines import LANGUAGES, load
+from nexus_pipeline.engines.site import EngineSite
+from nexus_pipeline.ports import LanguageModel
+
+
+class Language(LanguageModel, Protocol):
+    """A language model that is an engine of its own: what it says of itself is part of the version key."""
+
+    def parameters(self) -> Mapping[str, str]:
+        """What changes its answers."""
+
+
+class OverLanguage:
+    """Built, present and fetched as its language model is; a vendor's is a subclass of two lines."""
+
+    language: ClassVar[str]
+    """The entry of LANGUAGES that a subclass is built over."""
+
+    def __init__(self, model: Language) -> None:
+        """Asks nothing yet."""
+        self._model = model
+        self.name = model.name
+
+    @classmethod
+    def build(cls, model: str | None, site: EngineSite) -> Self:
+        """Over the vendor's language model; reaches nobody yet."""
+        return cls(cast("Language", load(LANGUAGES, cls.language).build(model, site)))
+
+    @classmethod
+    def present(cls, model: str | None, site: EngineSite) -> str | None:
+        """What the language model lacks."""
+        return load(LANGUAGES, cls.language).present(model, site)
+
+    @classmethod
+    def get(cls, model: str | None, site: EngineSite) -> None:
+        """Fetch what the language model needs."""
+        load(LANGUAGES, cls.language).get(model, site)
