@@ -13,6 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+# as `nexus up` gives its workers on two cores; read when numpy is imported, whose second thread would only spin
+os.environ["OMP_NUM_THREADS"] = "1"
+
 from faster_whisper import WhisperModel
 
 from bench.heard import DATA, NANO, Recording, checked, heard, recording, recordings, sentences, words
