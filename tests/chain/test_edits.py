@@ -160,7 +160,7 @@ def test_another_engine_that_cuts_and_hears_otherwise_does_not_undo_it(work, par
     assert "door of wood" in found(parts, recording)
     [text, speaker] = Local(parts.settings, parts=parts).edits(recording, limit=50)["items"]
     assert (text["new"], text["segments"]) == ("behind a door of wood.", [0, 1])
-    assert (speaker["new"], speaker["segments"]) == ("Ann", [])  # most of that segment is another's
+    assert (speaker["new"], speaker["segments"]) == ("Ann", [1])  # who says most of it
 
 
 def test_names_of_speakers_and_who_speaks_outlive_reruns(work, parts, recording):
