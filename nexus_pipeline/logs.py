@@ -39,13 +39,18 @@ def set_up(form: Form, secrets: Sequence[str] = (), *, brief: bool = False, leve
     Args:
         form: Of each line.
         secrets: Hidden wherever they stand in a line.
-        brief: Level and message alone, where a person reads along; JSON has all in any case.
+        brief: Level and message alone, for a command that a person watches; JSON has all in any case.
         level: From which on our own events are told.
     """
     handler = OneHandler(sys.stderr)
     handler.setFormatter(Discreet(_json() if form == "json" else _text(BRIEF if brief else WHOLE), secrets))
     _handler.clear()
     _handler.append(handler)
+    if not brief:
+        from structlog import configure, stdlib
+
+        # Dagster configures it else, and with its factory comes a class of loggers that is not ours
+        configure(processors=[stdlib.render_to_log_kwargs], logger_factory=stdlib.LoggerFactory())
     logging.setLoggerClass(OneLogger)
     for name in (None, *OURS):
         logger = logging.getLogger(name)

@@ -87,6 +87,7 @@ def work(lane: Lane) -> None:
             pool="solo",
             concurrency=1,
             loglevel="WARNING",
+            quiet=True,  # its banner is no line of a log
             hostname=f"{lane}@nexus",
             without_gossip=True,
             without_mingle=True,

@@ -8,6 +8,7 @@ import sys
 PROGRAM = """
 import logging
 import dagster as dg
+from dagster._utils.log import configure_loggers
 
 log = logging.getLogger("nexus_pipeline.turns")
 
@@ -25,6 +26,9 @@ def both():
     chain()
     bad()
 
+# as its webserver and its daemon do when they start
+configure_loggers(formatter="colored")
+logging.getLogger("dagster-webserver").info("served")
 log.info("before the run")
 with dg.DagsterInstance.get() as instance:
     both.execute_in_process(instance=instance, raise_on_error=False)
@@ -56,4 +60,6 @@ def test_each_line_stands_once_and_failures_are_told(tmp_path):
     assert failed["level"] == "ERROR"
     assert failed["facts"]["step_key"] == "bad"
     assert len(failed["facts"]["run_id"]) == 36
+    assert [one["message"] for one in told if one["logger"] == "dagster-webserver"] == ["served"]
+    assert done.stdout == ""
     assert sum("abc2" in one["message"] for one in told) == 1
