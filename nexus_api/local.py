@@ -5,7 +5,7 @@ Answers are the contract's JSON (shown.py), so that a client of a server can sta
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,7 @@ from nexus_pipeline.domain.errors import BadInput, ModelMissing, NotFound
 from nexus_pipeline.domain.items import LOCAL, Item
 from nexus_pipeline.domain.listing import ItemQuery
 from nexus_pipeline.domain.search import Query
-from nexus_pipeline.domain.states import ItemState, State
+from nexus_pipeline.domain.states import ItemState
 from nexus_pipeline.domain.translations import closest
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.wiring import Parts, write_transcript
@@ -86,30 +86,20 @@ class Local:
             self.parts.catalog.page(ItemQuery(owner=self.owner, limit=limit, cursor=cursor, **filters)),
         )
 
-    def patch(self, item_id: str, *, speakers: Mapping[str, str | None] | None = None, **fields: Any) -> Json:
-        """A person's title, tags or names of speakers; what stands in the archive follows.
+    def patch(self, item_id: str, **told: Any) -> Json:
+        """A person's title, tags, names of speakers or words of segments (editing.py); what is searched follows.
 
-        Raises BadInput for a label that nobody has.
+        Raises BadInput for a label or a segment that is not there.
         """
-        self._labels_are_there(self.item(item_id), speakers or {})
-        item = self.parts.catalog.edit(item_id, speakers=speakers, **fields)
-        if item.step("embedding").state is State.DONE:  # title, tags and names are in its version key
-            item = self.parts.catalog.ask("retry", [item_id])[0]
-        return shown.item(item)
+        from nexus_api import editing
 
-    def _labels_are_there(self, item: Item, labels: Collection[str]) -> None:
-        from nexus_pipeline.results import transcript_of
+        return shown.item(editing.patch(self.item(item_id), self.parts, **told))
 
-        if not labels:
-            return
-        if item.duplicate_of is not None:
-            raise BadInput(f"item {item.id} is a copy of {item.duplicate_of}: name its speakers there")
-        found = transcript_of(item, self.parts)
-        there = {s.speaker for s in found.segments if s.speaker} if found else set()
-        unknown = sorted(set(labels) - there - set(item.speakers))
-        if unknown:
-            told = ", ".join(sorted(there)) or "no speakers"
-            raise BadInput(f"nobody in item {item.id} is labelled {', '.join(unknown)}: its transcript has {told}")
+    def edits(self, item_id: str, *, limit: int, cursor: str | None = None) -> Json:
+        """What people wrote over the transcript, in the order in which they did."""
+        from nexus_api import editing
+
+        return editing.history(self.item(item_id), self.parts, limit, cursor)
 
     def transcript(self, item_id: str, form: Form, language: str | None = None) -> str:
         """In one of the contract's forms, in the spoken language or a translation.

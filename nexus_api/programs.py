@@ -41,7 +41,8 @@ def programs(home: DagsterHome, code_port: int, dagster_port: int, host: str, po
     python = sys.executable
     web = f"http://{LOOPBACK}:{dagster_port}"
     workspace = ("-w", str(home.workspace))
-    serve = (python, "-m", "dagster", "api", "grpc", "-m", "nexus_pipeline.definitions", "--location-name", LOCATION)
+    logged = (python, "-m", "nexus_pipeline.logged")
+    serve = (*logged, "dagster", "api", "grpc", "-m", "nexus_pipeline.definitions", "--location-name", LOCATION)
     threads = ("--max-workers", str(_WAITING_SENSORS))
     code = Program(
         "code",
@@ -52,13 +53,13 @@ def programs(home: DagsterHome, code_port: int, dagster_port: int, host: str, po
     )
     webserver = Program(
         "dagster",
-        (python, "-m", "dagster_webserver", "-h", LOOPBACK, "-p", str(dagster_port), *workspace),
+        (*logged, "dagster_webserver", "-h", LOOPBACK, "-p", str(dagster_port), *workspace),
         ready=lambda: _answers(f"{web}/server_info"),
         after=("code",),
     )
     daemon = Program(
         "daemon",
-        (python, "-m", "dagster._daemon", "run", *workspace),
+        (*logged, "dagster._daemon", "run", *workspace),
         ready=lambda: _daemons_run(f"{web}/graphql"),
         after=("code",),
     )
@@ -75,7 +76,7 @@ def programs(home: DagsterHome, code_port: int, dagster_port: int, host: str, po
     api = Program(
         "api",
         # event streams end by themselves; a client that does not take its answer is cut off
-        (python, "-m", *site, "--log-level", "warning", "--timeout-graceful-shutdown", str(_API_GRACE_S)),
+        (*logged, *site, "--log-level", "warning", "--timeout-graceful-shutdown", str(_API_GRACE_S)),
         ready=lambda: _answers(f"http://{_bracketed(host)}:{port}/health/live"),
     )
     return (code, *workers, webserver, daemon, api)

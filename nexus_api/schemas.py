@@ -198,6 +198,7 @@ class Segment(BaseModel):
     words: list[Word]
     language: str | None = Field(description="Where it is another one than the transcript's.")
     doubtful: bool = Field(description="A finding lies over it.")
+    edited: bool = Field(description="A person wrote its text.")
 
 
 class Finding(BaseModel):

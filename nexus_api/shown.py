@@ -145,7 +145,7 @@ def transcript(item_id: str, told: Transcript, languages: Sequence[str] = ()) ->
             ],
         },
         "speakers": dict(told.speakers),
-        "segments": [_segment(one, doubtful=told.coverage.doubts(one)) for one in told.segments],
+        "segments": [_segment(one, doubtful=told.coverage.doubts(one) and not one.edited) for one in told.segments],
     }
 
 
@@ -159,6 +159,7 @@ def _segment(told: Segment, *, doubtful: bool) -> Json:
         "words": [asdict(word) for word in told.words],
         "language": told.language,
         "doubtful": doubtful,
+        "edited": told.edited,
     }
 
 

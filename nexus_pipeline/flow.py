@@ -131,8 +131,9 @@ class Flow:
             item = landed.work.item
             yield landed
             if self._lost(landed):
-                break
-        self._end(item)
+                self._end(item)
+                return
+        self._done_with(item)
 
     @staticmethod
     def _lost(landed: Landed) -> bool:
@@ -150,6 +151,23 @@ class Flow:
         except errors.StoreError as error:
             # Given back at the run's end, or dead after a minute: one item's full disk is not the end of the others.
             log.warning("lease not given back item_id=%s code=%s", item.id, error.code)
+
+    def _done_with(self, item: Item) -> None:
+        """Give it back; what a person has changed while a step was at it is taken up by another run."""
+        late = [step.name for step in self.chain if self._is_late(step, item)]
+        self._end(item)
+        if not late:
+            return
+        try:
+            self.parts.catalog.ask("rerun", [item.id], from_step=late[0])
+        except errors.StoreError as error:  # erased meanwhile, or a full disk, which is not the end of the others
+            log.warning("not asked for again item_id=%s step=%s code=%s", item.id, late[0], error.code)
+
+    def _is_late(self, step: Step, item: Item) -> bool:
+        if not step.follows or step.name not in self.turns.settled(item.id):
+            return False
+        status = item.step(step.name)
+        return status.state is State.DONE and status.version_key != step.key(item, self.parts)
 
     def _leave(self, item: Item, step: Step) -> None:
         """Ask for another run from this step on. Given back first: that run begins at once."""

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -9,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from nexus_pipeline.domain import errors
+from nexus_pipeline.domain import edits, errors
+from nexus_pipeline.domain.edits import Laid
 from nexus_pipeline.domain.items import Item, MediaFacts
 from nexus_pipeline.domain.passages import Passage, passages
-from nexus_pipeline.domain.speaking import Speaking, laid
+from nexus_pipeline.domain.speaking import Speaking, laid, named
 from nexus_pipeline.domain.states import State
 from nexus_pipeline.domain.timeline import Coverage, Enrichment, Segment, Transcript
 from nexus_pipeline.domain.translations import Translation
@@ -62,11 +64,27 @@ def read(item: Item, step: str, kind: type[R], parts: Parts) -> R:
 
 
 def said(item: Item, parts: Parts) -> Transcript:
-    """What was said and by whom: the transcript that counts, speakers laid over it, with the names that people gave.
+    """What was said and by whom, as people edited it: what later steps read. Raises NotFound without a transcript."""
+    return edits.without_empty(edited(item, parts).transcript)
+
+
+def heard(item: Item, parts: Parts) -> Transcript:
+    """The transcript that counts, speakers laid over it, with the names that people gave, without people's edits.
 
     Raises NotFound where there is no transcript.
     """
     return laid(read(item, "transcript", Transcript, parts), speaking_of(item, parts).turns, item.speakers)
+
+
+def edited(item: Item, parts: Parts) -> Laid:
+    """The same with people's edits over it, and which of them stand where. Raises NotFound."""
+    if item.edited is None:
+        return Laid(heard(item, parts))
+    wrote = parts.catalog.edits(item.id)
+    found = edits.lay(heard(item, parts), wrote, item.duration_s)
+    if not any(one.what == "speaker" for one in wrote):
+        return found
+    return replace(found, transcript=named(found.transcript, item.speakers))
 
 
 def said_key(item: Item, parts: Parts) -> str:
@@ -89,14 +107,17 @@ def spoken(data: bytes) -> Speaking:
     return _speaking.validate_python(json.loads(data)["result"]) or Speaking(())
 
 
-def transcript_of(item: Item, parts: Parts) -> Transcript | None:
-    """What people read: a duplicate's is the first's, shifted; what has been heard so far while it is being heard."""
+def transcript_of(item: Item, parts: Parts, *, as_heard: bool = False) -> Transcript | None:
+    """What people read: a duplicate's is the first's, shifted; what has been heard so far while it is being heard.
+
+    A segment that a person emptied is there, without text. `as_heard`: without people's edits.
+    """
     if item.duplicate_of is not None:
-        first = transcript_of(parts.catalog.get(item.duplicate_of), parts)
+        first = transcript_of(parts.catalog.get(item.duplicate_of), parts, as_heard=as_heard)
         return _shifted(first, -item.duplicate_offset_s, item.duration_s) if first else None
     if item.step("transcript").blob is not None:
         try:
-            return said(item, parts)
+            return heard(item, parts) if as_heard else edited(item, parts).transcript
         except errors.NotFound:
             return None
     return _partial(item, parts)
@@ -144,7 +165,17 @@ def translations(item: Item, parts: Parts) -> dict[str, Translation]:
         return {}
     # none: it was skipped before, and has not been made yet
     found, key = _translations.validate_python(told or {}), said_key(item, parts)
-    return {to: one for to, one in sorted(found.items()) if one.of == key}
+    standing = {to: one for to, one in sorted(found.items()) if one.of == key}
+    if item.edited is None or not standing:
+        return standing
+    now = {segment.id: segment for segment in said(item, parts).segments}
+    return {to: _followed(one, now) for to, one in standing.items()}
+
+
+def _followed(told: Translation, now: Mapping[int, Segment]) -> Translation:
+    """Nothing of what a person took out, and by whom they say that it was said; new words come when it is made anew."""
+    kept = (replace(s, speaker=now[s.id].speaker) for s in told.segments if s.id in now)
+    return replace(told, segments=tuple(kept))
 
 
 def translations_of(item: Item, parts: Parts) -> dict[str, Transcript]:

@@ -1,9 +1,11 @@
 """The only reader of the environment: NEXUS_* variables and `.env`. docs/settings.md has the table."""
 
 import re
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -71,6 +73,7 @@ class Settings(BaseSettings):
     site: str = Field("http://127.0.0.1:8000", description="Address of Nexus's pages, for the links in Dagster's UI.")
     url: str | None = Field(None, description="Address of a Nexus server: makes the command line a client of it.")
     key: SecretStr | None = Field(None, description="Key for that server.")
+    log: Literal["text", "json"] = Field("text", description="Form of log lines.")
     dagster_home: Path | None = Field(
         None, validation_alias="DAGSTER_HOME", description="Dagster's own: set by `nexus up` for what it starts."
     )
@@ -115,6 +118,15 @@ class Settings(BaseSettings):
         """The home as an absolute path."""
         return self.home.expanduser().absolute()
 
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may show: keys, and passwords in addresses."""
+        told = [getattr(self, name) for name in type(self).model_fields]
+        keys = (one.get_secret_value() for one in told if isinstance(one, SecretStr))
+        addresses = (one for one in told if isinstance(one, str) and "://" in one)
+        passwords = (_password(one) for one in addresses)
+        return tuple(one for one in (*keys, *passwords) if one)
+
     @property
     def blobs_url(self) -> str:
         """Where bytes are kept."""
@@ -140,3 +152,10 @@ class Settings(BaseSettings):
     def cache(self) -> Path:
         """What can be made again: converted models, downloads on their way."""
         return self.root / "cache"
+
+
+def _password(address: str) -> str | None:
+    with suppress(ValueError):  # a port that is none: whoever uses the address says so
+        found = urlsplit(address).password
+        return unquote(found) if found else None
+    return None

@@ -148,7 +148,7 @@ def _hand_over(parts: Parts, item: Item) -> None:
     if not copies:
         return
     heir = min(copies, key=lambda copy: (copy.created_at, copy.id))
-    transcript = results.transcript_of(heir, parts)
+    transcript = results.transcript_of(heir, parts, as_heard=True)  # edits are handed over with the catalog's rows
     if transcript is not None:
         parts.blobs.put(heir.key("transcript", results.INHERITED), results.dumped(transcript))
     for to, told in results.translations_of(heir, parts).items():

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from celery.signals import task_postrun, worker_ready
+from celery.signals import setup_logging, task_postrun, worker_ready
 from celery.worker import state
 from dagster_celery.launcher import CeleryRunLauncher
 
-from nexus_pipeline import definitions
+from nexus_pipeline import definitions, logs
 from nexus_pipeline.domain.items import Lane
 from nexus_pipeline.lanes import LANE_TAG, now_in_worker, retake, shutting_down
 from nexus_pipeline.resources import parts_of_process
@@ -87,6 +87,7 @@ def work(lane: Lane) -> None:
             pool="solo",
             concurrency=1,
             loglevel="WARNING",
+            quiet=True,  # its banner is no line of a log
             hostname=f"{lane}@nexus",
             without_gossip=True,
             without_mingle=True,
@@ -110,5 +111,8 @@ def _warm_up() -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    found = parts_of_process().settings
+    logs.set_up(found.log, found.secrets)
+    # whoever listens to this signal has set logging up, so Celery does not
+    setup_logging.connect(lambda **_: None, weak=False)
     work(Lane(sys.argv[1]))

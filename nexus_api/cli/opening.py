@@ -8,6 +8,7 @@ import click
 from nexus_api.cli import NOT_SET_UP, WRONG_USE, Failed
 from nexus_api.cli.printing import note
 from nexus_api.local import Local
+from nexus_pipeline import logs
 from nexus_pipeline.domain.errors import StoreFull
 from nexus_pipeline.settings import Settings
 
@@ -31,9 +32,11 @@ def settings() -> Settings:
 
 
 def _read() -> Settings:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")  # to stderr
+    found = Settings()
+    if not logging.getLogger().handlers:  # else whoever runs the command in their own process has set it up
+        logs.set_up(found.log, found.secrets, brief=True, level=logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.ERROR)
-    return Settings()
+    return found
 
 
 def opened(*, makes: bool = False) -> "Nexus":

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Query
 
-from nexus_api import links, problems, schemas
+from nexus_api import links, problems, schemas, schemas_edits
 from nexus_api.deps import ItemIdPath, NexusDep
 
 router = APIRouter(prefix="/api/media", tags=["items"], responses=problems.ANY)
@@ -25,9 +25,10 @@ def item(item_id: ItemIdPath, nexus: NexusDep) -> dict[str, Any]:
 
 
 @router.patch("/{item_id}", response_model=schemas.Item, responses=problems.OF_ITEM)
-def patch(item_id: ItemIdPath, told: schemas.Patch, nexus: NexusDep) -> dict[str, Any]:
-    """Change title, tags or names of speakers; what a search finds follows."""
-    return nexus.patch(item_id, **{name: value for name, value in told.model_dump().items() if value is not None})
+def patch(item_id: ItemIdPath, told: schemas_edits.Patch, nexus: NexusDep) -> dict[str, Any]:
+    """Change title, tags, names of speakers, or what was said in a segment and by whom; what a search finds follows."""
+    given = told.model_dump(exclude_unset=True)  # null and left out are two things for a segment
+    return nexus.patch(item_id, **{name: value for name, value in given.items() if value is not None})
 
 
 @router.delete("/{item_id}", status_code=202, response_model=schemas.Erasing, responses=_ERASED)

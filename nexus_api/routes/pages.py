@@ -40,6 +40,7 @@ def _page(item: Item, transcript: Transcript | None) -> str:
     said = "".join(
         f"<p><span class=at>{shown.clock(s.start_s)}</span> {escape(s.text)}</p>"
         for s in (transcript.segments if transcript else ())
+        if s.text
     )
     title = escape(item.title)
     return (

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from nexus_api import problems, schemas, voices
+from nexus_api import problems, schemas, schemas_edits, voices
 from nexus_api.deps import ItemIdPath, NexusDep
 from nexus_api.local import Form
 
@@ -44,6 +44,17 @@ def transcript(
 def speakers(item_id: ItemIdPath, nexus: NexusDep) -> dict[str, Any]:
     """Who speaks and for how long, and who those without a name may be."""
     return nexus.speakers(item_id)
+
+
+@router.get("/{item_id}/edits", response_model=schemas_edits.Edits)
+def edits(
+    item_id: ItemIdPath,
+    nexus: NexusDep,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=20)] = None,
+) -> dict[str, Any]:
+    """What people wrote over the transcript, in the order in which they did, and where it stands now."""
+    return nexus.edits(item_id, limit=limit, cursor=cursor)
 
 
 @router.get("/{item_id}/enrichment", response_model=schemas.Enrichment)

@@ -1,6 +1,7 @@
 """What we know of items, in SQL: `SqlCatalog` is the port `Catalog` on SQLite and on PostgreSQL."""
 
 from nexus_pipeline.catalog.asks import Asks
+from nexus_pipeline.catalog.edits import Edited
 from nexus_pipeline.catalog.erasing import Erasing
 from nexus_pipeline.catalog.events import Events
 from nexus_pipeline.catalog.identity import Identity
@@ -15,7 +16,7 @@ from nexus_pipeline.catalog.steps import Steps
 __all__ = ["SqlCatalog"]
 
 
-class SqlCatalog(Items, Pages, Leases, Steps, Asks, Identity, Erasing, Events, Standings, Relations, Promised):
+class SqlCatalog(Items, Pages, Leases, Steps, Asks, Identity, Erasing, Events, Standings, Relations, Promised, Edited):
     """The catalog behind an SQLAlchemy URL; one is enough for all threads of a process.
 
     `SqlCatalog.open(url, steps)` brings the tables up to date first; `steps` are the chain's names in order.

@@ -58,7 +58,7 @@ class Asks(Store):
                 w.db.execute(asks.delete().where(asks.c.item_id.in_(some), asks.c.ask.in_(_CLOSES[ask])))
             moves = [(x, self._asked(w, ask, x, from_step, alive=x.id in alive)) for x in found.values()]
             w.move(moves)
-            self._note(w, ask, [i for i in found if ask != CANCEL or i in alive], from_step)
+            _note(w, ask, [i for i in found if ask != CANCEL or i in alive], from_step)
             if ask in {UNLINK, ADOPT}:
                 for item in found.values():
                     inherit(w, item)
@@ -114,26 +114,45 @@ class Asks(Store):
         if ask == CANCEL:
             return cancelled_steps(item, w.at, running=not alive)
         if ask == RETRY:
-            wanted = [s for s in item.steps if s.state in _STUCK]
-        else:
-            first = self._order[from_step] if from_step else 0
-            if ask in {UNLINK, ADOPT}:
-                first = self._order["fingerprint"] + 1
-            wanted = [s for s in item.steps if self._order.get(s.step, -1) >= first]
-        # what a living run is at lands as it does; the ask is answered by a run after it
-        return [waiting(s, fresh=True) for s in wanted if s.state is not State.RUNNING or not alive]
+            return [_again(s) for s in item.steps if s.state in _STUCK]
+        first = self._order[from_step] if from_step else 0
+        if ask in {UNLINK, ADOPT}:
+            first = self._order["fingerprint"] + 1
+        return _from(w, item, first, alive=alive)
 
-    def _note(self, w: Writing, ask: str, item_ids: Sequence[str], from_step: str | None) -> None:
-        for some in chunks(item_ids):
-            same = asks.c.item_id.in_(some) & (asks.c.ask == ask) & asks.c.from_step.is_not_distinct_from(from_step)
-            there = set(w.db.execute(sa.select(asks.c.item_id).where(same)).scalars())
-            rows = [
-                {"item_id": item_id, "ask": ask, "from_step": from_step, "at": w.at}
-                for item_id in some
-                if item_id not in there
-            ]
-            if rows:
-                w.db.execute(asks.insert(), rows)
+
+def rerun(w: Writing, item: Item, from_step: str) -> Item:
+    """The ask of this name in somebody else's transaction: the step and what follows it is done again; the item then.
+
+    An ask to cancel is not taken back: this one follows from what a person wrote.
+    """
+    (moved,) = w.move([(item, _from(w, item, w.order[from_step], alive=bool(living(w, [item.id]))))])
+    _note(w, RERUN, [item.id], from_step)
+    _mark(w, [item.id])
+    return moved
+
+
+def _from(w: Writing, item: Item, first: int, *, alive: bool) -> list[StepStatus]:
+    """All from a place in the chain on wait; what a living run is at lands as it does, and a run after it answers."""
+    wanted = (s for s in item.steps if w.order.get(s.step, -1) >= first)
+    return [_again(s) for s in wanted if s.state is not State.RUNNING or not alive]
+
+
+def _again(status: StepStatus) -> StepStatus:
+    return waiting(status, fresh=True)
+
+
+def _note(w: Writing, ask: str, item_ids: Sequence[str], from_step: str | None) -> None:
+    for some in chunks(item_ids):
+        same = asks.c.item_id.in_(some) & (asks.c.ask == ask) & asks.c.from_step.is_not_distinct_from(from_step)
+        there = set(w.db.execute(sa.select(asks.c.item_id).where(same)).scalars())
+        rows = [
+            {"item_id": item_id, "ask": ask, "from_step": from_step, "at": w.at}
+            for item_id in some
+            if item_id not in there
+        ]
+        if rows:
+            w.db.execute(asks.insert(), rows)
 
 
 def _is_due(status: StepStatus, now: datetime) -> bool:

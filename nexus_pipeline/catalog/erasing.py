@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 import sqlalchemy as sa
 
 from nexus_pipeline.catalog import dialect, promises
+from nexus_pipeline.catalog import edits as written
 from nexus_pipeline.catalog.identity import cluster_of, duplicates_of, first_becomes, unpost
 from nexus_pipeline.catalog.rows import ITEM_NAMES, chunks
 from nexus_pipeline.catalog.store import Store, Writing
@@ -44,8 +45,8 @@ class Erasing(Store):
         """Tombstone and gen + 1: from now on the item is in no answer, and what lands is dropped.
 
         The oldest of its duplicates becomes the first of the others; its skipped steps wait, so that a run makes, or
-        finds in place, what the buried one had; what people did to its action items it takes over. Burying twice is
-        burying once. Raises NotFound.
+        finds in place, what the buried one had; what people did to its action items and wrote over its transcript it
+        takes over. Burying twice is burying once. Raises NotFound.
         """
         with self.writing() as w:
             cluster = cluster_of(w, [item_id], buried=True)
@@ -57,7 +58,9 @@ class Erasing(Store):
             copies = [x for x in cluster.values() if x.duplicate_of == item_id]
             first_becomes(w, copies)
             if copies:
-                promises.hand_over(w, item, min(copies, key=lambda x: (x.created_at, x.id)))
+                heir = min(copies, key=lambda x: (x.created_at, x.id))
+                promises.hand_over(w, item, heir)
+                written.hand_over(w, item, heir)
             for table in (leases, asks):
                 w.db.execute(table.delete().where(table.c.item_id == item_id))
             gone = replace(item, gen=item.gen + 1, deleted_at=w.at, updated_at=w.at, duplicate_of=None)

@@ -1,16 +1,19 @@
 """Items: adding, reading, a person's changes, and the archive's few named facts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from nexus_pipeline.catalog import dialect
+from nexus_pipeline.catalog import edits as written
+from nexus_pipeline.catalog.asks import rerun
 from nexus_pipeline.catalog.erasing import strip
 from nexus_pipeline.catalog.rows import edit_values, new_values, step_values
 from nexus_pipeline.catalog.store import Store, Writing
 from nexus_pipeline.catalog.tables import item_steps, item_tags, items, pointers
+from nexus_pipeline.domain.edits import Edit
 from nexus_pipeline.domain.items import Item, NewItem
 from nexus_pipeline.domain.states import ItemState, State, StepStatus
 
@@ -89,18 +92,35 @@ class Items(Store):
         with self.reading() as r:
             return list(r.db.execute(told.order_by(items.c.id).limit(limit)).scalars())
 
-    def edit(self, item_id: str, *, speakers: Mapping[str, str | None] | None = None, **fields: Any) -> Item:
+    def edit(
+        self,
+        item_id: str,
+        *,
+        speakers: Mapping[str, str | None] | None = None,
+        edits: Sequence[Edit] = (),
+        taken_back: Collection[int] = (),
+        again: str | None = None,
+        **fields: Any,
+    ) -> Item:
         """A person's change: title, tags, language, prompt, vocabulary, engines, priority, unique, sidecar_key, names.
 
-        A name that is None or empty is taken away. Raises NotFound, and StoreError for any other field.
+        A name that is None or empty is taken away. `edits` are kept over the transcript, those of the ids `taken_back`
+        are not. `again`: a step in whose result title, tags, names and edits stand; where it is done and one of them is
+        another now, it is asked for again in the same transaction: whoever dies then leaves nothing undone.
+        Raises NotFound, and StoreError for any other field.
         """
         values = edit_values(fields)
         with self.writing() as w:
             item = w.all_of([item_id], lock=True)[item_id]
+            if edits or taken_back:
+                values |= written.write(w, item, edits, taken_back)
             w.set(item, values | {"updated_at": w.at})
             w.name(item, speakers or {})
             w.line(item_id, "changed")
-            return w.items([item_id])[item_id]
+            now = w.items([item_id])[item_id]
+            if again is None or now.step(again).state is not State.DONE or _told(now) == _told(item):
+                return now
+            return rerun(w, now, again)
 
     def counts(self) -> Mapping[str, int]:
         """Items by state, tombstones left out; states that no item is in are 0."""
@@ -128,6 +148,10 @@ def point(w: Writing, name: str, value: str) -> None:
     """Set a named fact in this transaction, which nobody else's of this kind is beside."""
     w.db.execute(pointers.delete().where(pointers.c.name == name))
     w.db.execute(pointers.insert(), {"name": name, "value": value})
+
+
+def _told(item: Item) -> tuple[object, ...]:
+    return item.title, item.tags, item.speakers, item.edited
 
 
 def _take_place(w: Writing, item: Item, new: NewItem) -> None:

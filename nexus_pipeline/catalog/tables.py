@@ -101,6 +101,7 @@ items = sa.Table(
     sa.Column("lane", sa.Text),  # the last run's, or of the one that was asked for
     sa.Column("prompt", Words),
     sa.Column("vocabulary", sa.JSON(none_as_null=True)),
+    sa.Column("edited", sa.Text),  # a hash over the rows in `edits`: what is made of the transcript depends on them
     sqlite_autoincrement=True,
 )
 
@@ -228,8 +229,9 @@ edits = sa.Table(
     sa.Column("end_s", sa.Double, nullable=False),
     sa.Column("old", Words, nullable=False),
     sa.Column("new", Words, nullable=False),
-    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),  # the owner
     sa.Column("at", Instant, nullable=False),
+    sa.Column("what", sa.Text, nullable=False, server_default="text"),  # or speaker: then old and new are labels
     sa.Index("edits_by_item", "item_id", "start_s"),
 )
 

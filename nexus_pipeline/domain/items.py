@@ -131,6 +131,8 @@ class Item:
     sidecar_digest: str | None = None
     speakers: dict[str, str] = field(default_factory=dict)
     """Names that people gave to speakers, by their labels."""
+    edited: str | None = None
+    """The version of what people wrote over its transcript; None where nobody did."""
     deleted_at: datetime | None = None
     steps: tuple[StepStatus, ...] = ()
 

@@ -20,7 +20,7 @@ LIMIT = 60
 """Words at which a sentence without an end is cut: a passage's length, passages.WORDS."""
 
 _LONGEST = 120  # characters without a space: scripts that write none, or a URL
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _PIECES = re.compile(r"[^。！？]*[。！？]+[」』）”]*|[^。！？]+")
 _END = re.compile(r"[.?!…。！？؟।]+[\"'”’»)\]」』）]*$")
 _BREATH = re.compile(r"[,;:—–、，；：][\"'”’»)\]]*$")
@@ -115,7 +115,7 @@ def _tokens(segment: Segment) -> list[Token]:
     """The segment's words, timed by its engine's words where they spell the same text, else by share of characters."""
     spelled = [(piece, glued) for word in segment.text.split() for piece, glued in _pieces(word)]
     ends = list(accumulate(len(piece) for piece, _ in spelled))
-    clock = _Clock(segment)
+    clock = Clock(segment)
     tokens = []
     for i, (piece, glued) in enumerate(spelled):
         start_s, end_s = clock.at(ends[i] - len(piece)), clock.at(ends[i], end=True)
@@ -135,10 +135,10 @@ def _pieces(word: str) -> Iterator[tuple[str, bool]]:
 
 def _weight(text: str) -> int:
     # two characters of a script without spaces are about one word
-    return max(1, ceil(len(_UNSPACED.findall(text)) / 2))
+    return max(1, ceil(len(UNSPACED.findall(text)) / 2))
 
 
-class _Clock:
+class Clock:
     """Seconds at each character (spaces not counted) of a segment."""
 
     def __init__(self, segment: Segment) -> None:

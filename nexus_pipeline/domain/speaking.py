@@ -70,9 +70,14 @@ def laid(transcript: Transcript, turns: Sequence[Turn], names: Mapping[str, str]
         floor = _Floor(turns)
         pieces = [piece for s in segments for piece in ([s] if s.speaker else _cut(s, floor))]
         segments = tuple(replace(s, id=n) for n, s in enumerate(pieces))
-    labels = dict.fromkeys(s.speaker for s in segments if s.speaker)
-    given = {label: transcript.speakers.get(label, label) for label in labels}
-    return replace(transcript, segments=segments, speakers={**given, **{k: v for k, v in names.items() if k in labels}})
+    return named(replace(transcript, segments=segments), names)
+
+
+def named(transcript: Transcript, names: Mapping[str, str]) -> Transcript:
+    """The transcript with a name for each label in it: the one that is given, else the one it had, else the label."""
+    labels = dict.fromkeys(s.speaker for s in transcript.segments if s.speaker)
+    given = {label: names.get(label) or transcript.speakers.get(label, label) for label in labels}
+    return replace(transcript, speakers=given)
 
 
 class _Floor:

@@ -30,6 +30,8 @@ class Segment:
     """Where it is another one than the transcript's."""
     log_probability: float | None = None
     """The mean over its tokens (0 is certain), where the engine gives it."""
+    edited: bool = False
+    """A person wrote what stands in it (edits.py)."""
 
     def shifted(self, by_s: float) -> "Segment":
         """The same, later by so many seconds."""

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from nexus_pipeline.domain.edits import Edit
 from nexus_pipeline.domain.fingerprints import Related
 from nexus_pipeline.domain.items import Item, NewItem
 from nexus_pipeline.domain.listing import Ask, Change, ItemQuery, Lease, Page, Promises, Receipt, Standing, Throughput
@@ -33,8 +34,24 @@ class Catalog(Protocol):
     def ids(self, prefix: str, *, owner: str, limit: int = 2) -> list[str]:
         """Ids of the owner's items that begin so, in order: people write the first few characters."""
 
-    def edit(self, item_id: str, *, speakers: Mapping[str, str | None] | None = None, **fields: Any) -> Item:
-        """A person's change: title, tags, language, engines, priority, unique, sidecar_key, speakers' names."""
+    def edit(
+        self,
+        item_id: str,
+        *,
+        speakers: Mapping[str, str | None] | None = None,
+        edits: Sequence[Edit] = (),
+        taken_back: Collection[int] = (),
+        again: str | None = None,
+        **fields: Any,
+    ) -> Item:
+        """A person's change: title, tags, language, engines, priority, unique, sidecar_key, speakers' names, edits.
+
+        `taken_back`: ids of edits. `again`: the step that is asked for again, if it is done, when what is searched
+        changes by it; in the same transaction.
+        """
+
+    def edits(self, item_id: str) -> tuple[Edit, ...]:
+        """What people wrote over an item's transcript, in the order in which they did."""
 
     # leases
     def lease(

@@ -65,9 +65,10 @@ def _kept(work: Work, n: int, parts: Parts) -> Vectors | None:
 
 def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
     embedder = parts.engines.embedder()
-    # Title, tags and names stand in the rows, so a change of theirs makes the rows stale.
+    # Title, tags, names and edits stand in the rows, so a change of theirs makes the rows stale.
     names = (f"{label}\1{name}" for label, name in sorted(item.speakers.items()))
-    told = hashlib.sha256("\0".join((item.title, *item.tags, *names)).encode()).hexdigest()[:16]
+    edits = (f"\2{item.edited}",) if item.edited else ()
+    told = hashlib.sha256("\0".join((item.title, *item.tags, *names, *edits)).encode()).hexdigest()[:16]
     return {"engine": embedder.name, **embedder.parameters(), "told": told}
 
 
@@ -81,6 +82,7 @@ EMBEDDING = Step(
     skip=silent,
     gathers=True,
     adopts=False,  # rows of the archive must be written, too
+    follows=True,
     description="Passages with vectors in the archive: from here on the item can be searched.",
     kinds=("lancedb",),
 )

@@ -75,6 +75,8 @@ class Step:
     """Items are gathered and handed over together."""
     adopts: bool = True
     """A finished blob with the wanted key is taken as the result without running."""
+    follows: bool = False
+    """Words stand in its result that people change at any time: what they change while it runs, it takes up again."""
     description: str = ""
     kinds: tuple[str, ...] = ()
     """What Dagster's UI shows as kinds."""

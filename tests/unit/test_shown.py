@@ -96,7 +96,7 @@ def test_a_transcript_has_all_fields_of_the_contract():
     assert told["languages"] == ["en", "de"]
     assert told["coverage"] == {"voiced_s": 2.0, "transcribed_s": 1.9, "repaired": [[1.0, 2.0]], "findings": []}
     assert list(told["segments"][0]) == [
-        *("id", "start_s", "end_s", "speaker", "text", "words", "language", "doubtful")
+        *("id", "start_s", "end_s", "speaker", "text", "words", "language", "doubtful", "edited")
     ]
     assert told["segments"][0]["words"] == [{"start_s": 0.0, "end_s": 0.5, "text": "Hello"}]
 
