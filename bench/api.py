@@ -201,7 +201,11 @@ def p(values: Sequence[float], share: float) -> float:
 def measured(api: Api, clients: Clients, catalog: Catalog, items: list[Item], args: argparse.Namespace) -> None:
     """Saturation, then the load; the table and the bars."""
     warm = clients.ask("saturate", side=2, seconds=max(2.0, args.seconds / 10))
-    widths = [clients.ask("saturate", side=side, seconds=max(1.0, args.seconds / 6)) for side in WIDTHS]
+    widths = []
+    for side in WIDTHS:
+        spent = api.cpu_s()
+        widths.append(clients.ask("saturate", side=side, seconds=max(1.0, args.seconds / 6)))
+        widths[-1]["cpu_ms"] = 1000 * (api.cpu_s() - spent) / max(1, widths[-1]["searches"])
     best = max(widths, key=lambda told: told["a_second"])
     rate = args.rate or best["a_second"] / 2
     after = catalog.changes_span()[1]
@@ -225,7 +229,12 @@ def measured(api: Api, clients: Clients, catalog: Catalog, items: list[Item], ar
     early = memory.mb[min(len(memory.mb) - 1, max(1, round(args.seconds / 6)))]
     failed = {**warm["failed"], **best["failed"], **told["failed"]}
     rows = [
-        {"searches": f"{one['side']} side by side", "a_second": one["a_second"], "cores_of_clients": one["cores"]}
+        {
+            "searches": f"{one['side']} side by side",
+            "a_second": one["a_second"],
+            "cpu_ms": one["cpu_ms"],
+            "cores_of_clients": one["cores"],
+        }
         for one in widths
     ]
     rows.append(

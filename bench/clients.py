@@ -105,6 +105,8 @@ class Searcher:
             self.empty += 1
 
     async def _asked(self, request: bytes) -> tuple[int, bytes]:
+        while self._idle and self._idle[-1][0].at_eof():  # the server has closed what was idle for seconds
+            self._idle.pop()[1].close()
         reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(*self._where)
         try:
             writer.write(request)
