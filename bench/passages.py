@@ -1,12 +1,15 @@
 """A hundred thousand passages for benchmarks of search: words as a language spreads them, vectors as MiniLM does.
 
+And archives of them, kept from one run to the next.
+
 Vectors lie in clusters around real embeddings of English (what Python's own modules say of themselves), so that an
 index meets the uneven density that it meets in life; all that is drawn follows from one seed.
 """
 
 import ast
+import shutil
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.said import DATA
+from nexus_pipeline.archive import LanceArchive
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.passages import Passage
 from nexus_pipeline.ports import ItemPassages, Vectors
@@ -31,6 +35,8 @@ SPREAD = 0.8
 SYLLABLES = tuple(a + b for a in "bdfgklmnprst" for b in "aeiou")
 OWNERS = {"one": 0.01, "ten": 0.10, "rest": 0.89}
 """Owners and their shares of the items."""
+TOGETHER = 64
+"""Items of one commit, as the embedding step gathers them."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ def world(passages: int, seed: int = 4) -> World:
     """So many passages, always the same."""
     draw = np.random.default_rng(seed)
     items = passages // EACH
-    centres = around(real())
+    centres = around(real(min(CLUSTERS, items)))
     # an item talks of five things
     topics = draw.integers(0, len(centres), size=(items, 5))
     own = topics[np.arange(items).repeat(EACH), draw.integers(0, 5, size=items * EACH)]
@@ -98,17 +104,45 @@ def around(found: Vectors) -> Vectors:
     return found[np.arange(CLUSTERS) % len(found)]
 
 
-def real() -> Vectors:
-    """Embeddings of what Python's standard library says of itself; computed once (two minutes) and kept."""
-    kept = DATA / "minilm-english.npy"
-    if not kept.exists():
-        DATA.mkdir(exist_ok=True)
-        texts = sorted(set(_english()))[:CLUSTERS]
-        parts = Parts(Settings(home=DATA / "home", _env_file=None))
-        found = parts.engines.embedder().embed(texts)
-        np.save(kept.with_suffix(".part.npy"), found)
-        kept.with_suffix(".part.npy").rename(kept)
-    return np.load(kept)
+def opened(path: Path) -> LanceArchive:
+    """The archive, as wiring opens it."""
+    return LanceArchive(str(path), "minilm", 384)
+
+
+def kept(path: Path, items: Iterable[ItemPassages], together: int = TOGETHER) -> Path:
+    """The folder of an archive of these, written and cared for as the chain and care do; made once."""
+    if path.exists():
+        return path
+    making = path.with_suffix(".part")
+    shutil.rmtree(making, ignore_errors=True)
+    archive, some = opened(making), []
+    for one in items:
+        some.append(one)
+        if len(some) == together:
+            archive.replace(some)
+            some = []
+            if archive.needs_tending():
+                archive.tend()
+    archive.replace(some)
+    archive.tend()
+    archive.tend(full=True)
+    making.rename(path)
+    return path
+
+
+def real(wanted: int = CLUSTERS) -> Vectors:
+    """Embeddings of what Python's standard library says of itself; all of them (two minutes) are kept."""
+    there = DATA / "minilm-english.npy"
+    if there.exists():
+        return np.load(there)[:wanted]
+    DATA.mkdir(exist_ok=True)
+    texts = sorted(set(_english()))[:wanted]
+    parts = Parts(Settings(home=DATA / "home", _env_file=None))
+    found = parts.engines.embedder().embed(texts)
+    if wanted >= CLUSTERS:
+        np.save(there.with_suffix(".part.npy"), found)
+        there.with_suffix(".part.npy").rename(there)
+    return found
 
 
 def _english() -> Iterator[str]:

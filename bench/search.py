@@ -23,7 +23,7 @@ os.sched_setaffinity(0, {CORE})
 
 import numpy as np  # noqa: E402  see above
 
-from bench.passages import EACH, OWNERS, World, item, near, unit, world  # noqa: E402
+from bench.passages import EACH, OWNERS, World, item, kept, near, opened, unit, world  # noqa: E402
 from bench.said import DATA  # noqa: E402
 from bench.told import tell  # noqa: E402
 from nexus_pipeline.archive import LanceArchive  # noqa: E402
@@ -35,8 +35,6 @@ from nexus_pipeline.ports import ItemPassages, Vectors  # noqa: E402
 
 RECALL, P95_MS, FOUND_S = 0.95, 50.0, 2.0
 TAIL = 1000
-TOGETHER = 64
-"""Items of one commit, as the embedding step gathers them."""
 WARM = 20
 FORMAT = 1
 """Of what is kept; counts up when it changes."""
@@ -52,33 +50,6 @@ class Asked:
     row: int
 
 
-def opened(path: Path) -> LanceArchive:
-    """The archive, as wiring opens it."""
-    return LanceArchive(str(path), "minilm", 384)
-
-
-def built(of: World, passages: int) -> Path:
-    """The folder of a written and cared-for archive; made once."""
-    path = DATA / f"archive-{passages}-{FORMAT}"
-    if path.exists():
-        return path
-    making = path.with_suffix(".part")
-    shutil.rmtree(making, ignore_errors=True)
-    archive, some = opened(making), []
-    for one in of.items():
-        some.append(one)
-        if len(some) == TOGETHER:
-            archive.replace(some)
-            some = []
-            if archive.needs_tending():
-                archive.tend()
-    archive.replace(some)
-    archive.tend()
-    archive.tend(full=True)
-    making.rename(path)
-    return path
-
-
 def main() -> None:
     """Build or find, search, tell."""
     told = argparse.ArgumentParser()
@@ -86,13 +57,13 @@ def main() -> None:
     told.add_argument("--queries", type=int, default=200)
     args = told.parse_args()
     of = world(args.passages)
-    kept = built(of, args.passages)
+    written = kept(DATA / f"archive-{args.passages}-{FORMAT}", of.items())
     draw = np.random.default_rng(44)
     rows = draw.integers(0, len(of.vectors), size=args.queries)
     questions = [Asked(*near(of, int(row), draw), int(row)) for row in rows]
     folder = Path(tempfile.mkdtemp(prefix="bench-search-"))
     try:
-        shutil.copytree(kept, folder / "archive")
+        shutil.copytree(written, folder / "archive")
         archive = opened(folder / "archive")
         lines = [line for name, filters in FILTERS for line in measured(archive, of, questions, name, filters)]
         grown(archive, of, draw, len(of.owners))

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from nexus_api import links, problems
 from nexus_api.events import Events
 from nexus_api.guards import Guard
+from nexus_api.metrics import Measured, Metrics
 from nexus_api.routes import (
     action_items,
     adding,
@@ -17,7 +18,9 @@ from nexus_api.routes import (
     events,
     files,
     health,
+    me,
     media,
+    metrics,
     overview,
     pages,
     receipts,
@@ -27,7 +30,10 @@ from nexus_api.routes import (
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.wiring import Parts, sweep_scratch
 
-PARTS = (adding, media, results, action_items, files, asks, searching, events, receipts, overview, health, pages)
+PARTS = (
+    adding, media, results, action_items, files, asks, searching, events, receipts, overview, me, health,
+    metrics, pages,
+)  # fmt: skip
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -43,11 +49,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.parts = Parts(found)
     app.state.events = Events(app.state.parts)
+    app.state.metrics = Metrics(app.state)
     problems.add_to(app)
     for part in PARTS:
         app.include_router(part.router)
     own = urlsplit(found.site).hostname
     app.add_middleware(Guard, own=frozenset({own} if own else ()), uploads=adding.UPLOADS)
+    app.add_middleware(Measured, metrics=app.state.metrics)  # the last one is the outermost
     return app
 
 

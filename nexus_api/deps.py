@@ -1,4 +1,7 @@
-"""What routes are given."""
+"""What routes are given.
+
+Both are `async` although they wait for nothing: else each request would wait for a thread before its route does.
+"""
 
 from typing import Annotated
 
@@ -8,12 +11,12 @@ from nexus_api.local import Local
 from nexus_pipeline.wiring import Parts
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 
 
-def _nexus(request: Request) -> Local:
+async def _nexus(request: Request) -> Local:
     """For the owner who asks: where nobody signs in there is one."""
     parts: Parts = request.app.state.parts
     return Local(parts.settings, parts=parts)

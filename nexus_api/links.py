@@ -5,8 +5,9 @@ from typing import Any
 from fastapi.routing import APIRoute
 
 OF_ITEM = (
-    "items_item", "items_patch", "items_erase", "results_transcript", "results_enrichment", "results_similar",
-    "results_waveform", "files_play", "files_thumbnail", "files_file", "asks_retry", "asks_rerun", "asks_cancel",
+    "items_item", "items_patch", "items_erase", "results_transcript", "results_enrichment", "results_scenes",
+    "results_similar", "results_speakers", "results_waveform", "files_play", "files_thumbnail", "files_file",
+    "asks_retry", "asks_rerun", "asks_cancel",
 )  # fmt: skip
 """Operations that take an item's id."""
 

@@ -52,6 +52,13 @@ class ForeignPage(BadRequest):
     http_status = 403
 
 
+class BadRange(BadRequest):
+    """The range of bytes that was asked for is not there."""
+
+    code = "bad_range"
+    http_status = 416
+
+
 _KINDS = {404: errors.NotFound, 405: MethodNotAllowed, 413: errors.TooLarge}
 """What the framework refuses by itself, by its status."""
 
@@ -67,6 +74,8 @@ OF_ITEM = _told(404)
 """And those that name an item."""
 ADDING = _told(404, 415, 507)
 """And those that take something in."""
+BYTES = _told(416)
+"""And those that send bytes."""
 
 
 def answer(
@@ -83,11 +92,24 @@ def add_to(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
+    _describe(app)
+
+
+def _describe(app: FastAPI) -> None:
+    """The document's answers refer to the problem's schema, which no route names as its model."""
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        told = plain()
+        told.setdefault("components", {}).setdefault("schemas", {}).setdefault("Problem", Problem.model_json_schema())
+        return told
+
+    app.openapi = described  # type: ignore[method-assign]  # as FastAPI's documentation has it
 
 
 async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.NexusError)  # noqa: S101  # registered for this type only
-    title = type(error).__name__
+    title = HTTPStatus(error.http_status).phrase  # RFC 9457, 4.2.1: so it is where there is no type but the status
     item_id = request.path_params.get("item_id")
     return answer(error.http_status, error.code, title, str(error), item_id=item_id, retryable=error.retryable)
 
@@ -100,7 +122,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     if len(wrong) > _WRONG_AT_MOST:
         lines.append(f"and {len(wrong) - _WRONG_AT_MOST} more")
     item_id = request.path_params.get("item_id")
-    return answer(422, BadRequest.code, "BadRequest", "; ".join(lines), item_id=item_id)
+    return answer(422, BadRequest.code, HTTPStatus(422).phrase, "; ".join(lines), item_id=item_id)
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:
@@ -115,4 +137,6 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected method=%s route=%s", request.method, request.scope.get("route"), exc_info=error)
     detail = "Nexus itself failed; its log has the details. Please report it."
-    return answer(500, errors.Unexpected.code, "Unexpected", detail, item_id=request.path_params.get("item_id"))
+    return answer(
+        500, errors.Unexpected.code, HTTPStatus(500).phrase, detail, item_id=request.path_params.get("item_id")
+    )

@@ -2,6 +2,7 @@
 
 import mimetypes
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import quote
@@ -9,7 +10,9 @@ from urllib.parse import quote
 from fastapi import Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from starlette.background import BackgroundTask
+from starlette.types import Message, Receive, Scope, Send
 
+from nexus_api import problems
 from nexus_pipeline.domain.errors import NotFound
 from nexus_pipeline.domain.items import Item, Kind
 from nexus_pipeline.results import RawResult, read
@@ -51,7 +54,35 @@ def file_of(item: Item, which: Which, request: Request, parts: Parts) -> Respons
         return Response(status_code=304, headers=headers)
     stack = ExitStack()
     path: Path = stack.enter_context(parts.blobs.local(key))
-    return FileResponse(path, headers=headers, media_type=media_type, background=BackgroundTask(stack.close))
+    return _Bytes(path, headers=headers, media_type=media_type, background=BackgroundTask(stack.close))
+
+
+class _Bytes(FileResponse):
+    """Starlette's, whose refusals are plain text and forget the background task."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused: list[Message] = []
+
+        async def sent(message: Message) -> None:
+            if refused or (message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST):
+                refused.append(message)
+                return
+            await send(message)
+
+        await super().__call__(scope, receive, sent)
+        if not refused:
+            return
+        status = int(refused[0]["status"])
+        detail = "the Range header is none: write it as bytes=FIRST-LAST"
+        if status == problems.BadRange.http_status:
+            detail = "the file has no such range: Content-Range says how many bytes it has"
+        kind = problems.BadRange if status == problems.BadRange.http_status else problems.BadRequest
+        item_id = scope["path_params"].get("item_id")
+        told = problems.answer(status, kind.code, HTTPStatus(status).phrase, detail, item_id=item_id)
+        told.raw_headers += [pair for pair in refused[0]["headers"] if pair[0] == b"content-range"]
+        await told(scope, receive, send)
+        if self.background is not None:
+            await self.background()
 
 
 def not_changed(request: Request, etag: str) -> bool:

@@ -15,12 +15,11 @@ _RANGES: dict[int | str, dict[str, Any]] = {
     206: {"description": "The range that was asked for.", **_BYTES},
     304: {"description": "The client has this version."},
     307: {"description": "The store serves it itself, for an hour."},
-    416: {"description": "No such range."},
 }
 router = APIRouter(
     prefix="/api/media",
     tags=["files"],
-    responses=problems.ANY | problems.OF_ITEM | _RANGES,
+    responses=problems.ANY | problems.OF_ITEM | problems.BYTES | _RANGES,
     default_response_class=Response,
 )
 

@@ -1,11 +1,11 @@
-"""What the steps found in an item: transcript, enrichment, items that share sound with it, peaks."""
+"""What the steps found in an item: transcript, enrichment, scenes, items that share sound with it, peaks."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from nexus_api import problems, schemas, schemas_edits, voices
+from nexus_api import problems, scenes, schemas, schemas_edits, voices
 from nexus_api.deps import ItemIdPath, NexusDep
 from nexus_api.local import Form
 
@@ -61,6 +61,12 @@ def edits(
 def enrichment(item_id: ItemIdPath, nexus: NexusDep) -> dict[str, Any]:
     """What a model inferred from it."""
     return nexus.enrichment(item_id)
+
+
+@router.get("/{item_id}/scenes", response_model=scenes.Scenes, name="scenes")
+def seen(item_id: ItemIdPath, nexus: NexusDep) -> dict[str, Any]:
+    """What can be seen, from second to second; as long as no step looks at pictures, a 404 that says so."""
+    scenes.of(nexus, item_id)
 
 
 @router.get("/{item_id}/similar", response_model=schemas.Similars)

@@ -1,4 +1,4 @@
-"""How an owner's items stand: counts for an overview, each from an index or from one pass over the owner's items."""
+"""How items stand: counts for an overview and for monitoring, each from an index or one pass over an owner's items."""
 
 from collections import Counter
 from datetime import datetime
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from nexus_pipeline.catalog.store import Reading, Store
 from nexus_pipeline.catalog.tables import item_steps, items, leases
 from nexus_pipeline.domain.items import Lane
-from nexus_pipeline.domain.listing import LaneCount, Standing, StepCount, Throughput
+from nexus_pipeline.domain.listing import Backlog, LaneCount, Standing, StepCount, Throughput, Used
 from nexus_pipeline.domain.states import ItemState, State
 
 _OPEN = sa.text("item_steps.state NOT IN ('done', 'skipped')")
@@ -44,6 +44,26 @@ class Standings(Store):
         with self.reading() as r:
             count, seconds = r.db.execute(told.where(items.c.owner == owner, items.c.deleted_at.is_(None))).one()
         return Throughput(int(count), float(seconds or 0))
+
+    def used(self, owner: str) -> Used:
+        """The owner's items, their bytes as fetched and their seconds."""
+        told = sa.select(sa.func.count(), sa.func.sum(items.c.bytes), sa.func.sum(items.c.duration_s))
+        with self.reading() as r:
+            count, size, seconds = r.db.execute(told.where(items.c.owner == owner, items.c.deleted_at.is_(None))).one()
+        return Used(int(count), int(size or 0), float(seconds or 0))
+
+    def backlog(self) -> list[Backlog]:
+        """Steps that wait or run, by lane, step and state, of all owners; what there is none of is left out."""
+        lane = sa.func.coalesce(items.c.lane, Lane.NOW.value)
+        told = sa.select(lane, item_steps.c.step, item_steps.c.state, sa.func.count())
+        told = told.join(items, items.c.id == item_steps.c.item_id)
+        told = told.where(_OPEN, item_steps.c.state.in_([State.WAITING.value, State.RUNNING.value]))
+        told = told.where(items.c.deleted_at.is_(None)).group_by(items.c.lane, item_steps.c.step, item_steps.c.state)
+        with self.reading() as r:
+            found = Counter[tuple[str, str, str]]()
+            for *key, count in r.db.execute(told).tuples():
+                found[(key[0], key[1], key[2])] += count
+        return [Backlog(*key, count) for key, count in sorted(found.items())]
 
     def _open(self, r: Reading, owner: str) -> tuple[StepCount, ...]:
         told = sa.select(item_steps.c.step, item_steps.c.state, item_steps.c.error_code, sa.func.count())

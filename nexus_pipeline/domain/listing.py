@@ -119,6 +119,25 @@ class Throughput:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """What an owner has here: items, their bytes as fetched, their seconds."""
+
+    items: int
+    bytes: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many steps of a kind wait or run in a lane, whoever owns the items."""
+
+    lane: str
+    step: str
+    state: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Promise:
     """An action item with the item in which it was said."""
 

@@ -7,7 +7,19 @@ from typing import Any, Protocol
 from nexus_pipeline.domain.edits import Edit
 from nexus_pipeline.domain.fingerprints import Related
 from nexus_pipeline.domain.items import Item, NewItem
-from nexus_pipeline.domain.listing import Ask, Change, ItemQuery, Lease, Page, Promises, Receipt, Standing, Throughput
+from nexus_pipeline.domain.listing import (
+    Ask,
+    Backlog,
+    Change,
+    ItemQuery,
+    Lease,
+    Page,
+    Promises,
+    Receipt,
+    Standing,
+    Throughput,
+    Used,
+)
 from nexus_pipeline.domain.states import StepStatus
 from nexus_pipeline.domain.timeline import ActionItem
 
@@ -216,3 +228,9 @@ class Catalog(Protocol):
 
     def throughput(self, owner: str, since: datetime) -> Throughput:
         """What became searchable since then."""
+
+    def used(self, owner: str) -> Used:
+        """What an owner has here."""
+
+    def backlog(self) -> list[Backlog]:
+        """Steps that wait or run, by lane, of all owners."""

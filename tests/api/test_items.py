@@ -174,6 +174,7 @@ def test_an_erased_item_is_in_no_answer_and_has_a_receipt(site, spoken):
 def test_a_problem_says_which_item_and_whether_to_try_again(site):
     told = site.client.get("/api/media/nosuchitem").json()
     assert (told["status"], told["code"], told["item_id"], told["retryable"]) == (404, "not_found", "nosuchitem", False)
+    assert (told["type"], told["title"]) == ("about:blank", "Not Found")
 
 
 def test_an_item_of_somebody_else_is_none(site):

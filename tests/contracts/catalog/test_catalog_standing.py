@@ -6,7 +6,7 @@ import pytest
 
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import BadInput
-from nexus_pipeline.domain.listing import ItemQuery, LaneCount, StepCount, Throughput
+from nexus_pipeline.domain.listing import Backlog, ItemQuery, LaneCount, StepCount, Throughput, Used
 from nexus_pipeline.domain.states import State, StepStatus
 
 
@@ -45,6 +45,34 @@ def test_an_overview_counts_open_steps_lanes_and_what_came_through(catalog, add)
     assert catalog.throughput("local", datetime.now(UTC) - hour) == Throughput(1, 2.5)
     assert catalog.throughput("local", datetime.now(UTC) + hour) == Throughput(0, 0.0)
     assert catalog.standing("nobody").open == ()
+
+
+def test_what_an_owner_has_is_counted_without_what_was_erased(catalog, add):
+    items = [add() for _ in range(3)]
+    for item in items[:2]:
+        done(catalog, item)
+    assert catalog.used("local") == Used(3, 20, 5.0)
+    catalog.bury(items[0].id)
+    assert catalog.used("local") == Used(2, 10, 2.5)
+    assert catalog.used("nobody") == Used(0, 0, 0.0)
+
+
+def test_steps_that_wait_or_run_are_counted_by_lane(catalog, add):
+    items = [add() for _ in range(5)]
+    done(catalog, items[0])
+    failed(catalog, items[1], retryable=True)
+    catalog.requested([items[2].id], "bulk")
+    [taken] = catalog.lease([items[3].id], "run", lane="now").values()
+    catalog.begin(taken, "raw", "run", "run")
+    catalog.bury(items[4].id)
+    told = catalog.backlog()
+    assert [one for one in told if one.step == "raw"] == [
+        Backlog("bulk", "raw", "waiting", 1),
+        Backlog("now", "raw", "running", 1),
+    ]
+    others = {(one.lane, one.step, one.state): one.count for one in told if one.step != "raw"}
+    # the failed item's other steps wait in the lane of its run
+    assert others == {(lane, step, "waiting"): count for step in STEPS[1:] for lane, count in (("bulk", 2), ("now", 1))}
 
 
 def test_what_is_exhausted_is_listed(catalog, add):
