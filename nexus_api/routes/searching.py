@@ -1,17 +1,20 @@
-"""Search: the moment at which something was said."""
+"""Search: the moment at which something was said; what one is offered while one types; one's own history."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Query, Request
 
 from nexus_api import problems, schemas
+from nexus_api import schemas_searching as told_by
 from nexus_api.deps import NexusDep
 
 router = APIRouter(prefix="/api", tags=["search"], responses=problems.ANY)
 
+SearchId = Annotated[int, Path(ge=1, lt=2**53, description="`search_id` of a search's answer.")]
 
-@router.post("/search", response_model=schemas.Found)
-def search(told: schemas.Search, request: Request, nexus: NexusDep) -> dict[str, Any]:
+
+@router.post("/search", response_model=told_by.Found)
+def search(told: told_by.Search, request: Request, nexus: NexusDep) -> dict[str, Any]:
     """Find passages by their words and by their meaning."""
     return nexus.search(
         told.query,
@@ -19,5 +22,35 @@ def search(told: schemas.Search, request: Request, nexus: NexusDep) -> dict[str,
         limit=told.limit,
         offset=told.offset,
         filters=told.filters,
+        group=told.group,
+        merge=told.merge,
         site=str(request.base_url),
     )
+
+
+@router.get("/suggest", response_model=told_by.Suggestions)
+def suggest(
+    nexus: NexusDep,
+    q: Annotated[str, Query(max_length=200, description="What has been typed so far.")],
+    limit: Annotated[int, Query(ge=1, le=50)] = 10,
+) -> dict[str, Any]:
+    """Titles, tags and speakers in which all words stand, the last one as a beginning."""
+    return nexus.finding.suggest(q, limit)
+
+
+@router.get("/searches", response_model=told_by.Searches)
+def searches(nexus: NexusDep, told: Annotated[told_by.History, Query()]) -> dict[str, Any]:
+    """What you have searched for, where that is kept (`NEXUS_HISTORY`)."""
+    return nexus.finding.searches(told.view, told.limit, told.cursor)
+
+
+@router.delete("/searches", response_model=schemas.Count)
+def forget(nexus: NexusDep) -> dict[str, Any]:
+    """All of your searches are forgotten; how many there were."""
+    return nexus.finding.forget()
+
+
+@router.post("/searches/{search_id}/opened", status_code=204, responses=problems.OF_ITEM)
+def opened(search_id: SearchId, told: told_by.Opening, nexus: NexusDep) -> None:
+    """A hit of it was opened: then the search is answered."""
+    nexus.finding.opened(search_id, told.item_id, told.start_s)
