@@ -120,9 +120,20 @@ class Remote:
 
     # ---------------------------------------------------------------- searching, asks
 
-    def search(self, words: str, *, mode: str, limit: int, filters: Mapping[str, Any], offset: int = 0) -> Json:
+    def search(
+        self,
+        words: str,
+        *,
+        mode: str,
+        limit: int,
+        filters: Mapping[str, Any],
+        offset: int = 0,
+        group: str | None = None,
+        merge: bool = True,
+    ) -> Json:
         """The contract's search body; at most 200 hits come from a server at once."""
         told = {"query": words, "mode": mode, "limit": min(limit, TOGETHER), "offset": offset, "filters": dict(filters)}
+        told |= {"group": group, "merge": merge}
         found: Json = self._ask("POST", "/api/search", json=told).json()
         return found
 

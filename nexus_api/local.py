@@ -4,7 +4,6 @@ Answers are the contract's JSON (shown.py), so that a client of a server can sta
 """
 
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from nexus_api import shown
 from nexus_api.shown import Json
 from nexus_pipeline.domain import waveform
-from nexus_pipeline.domain.errors import BadInput, ModelMissing, NotFound
+from nexus_pipeline.domain.errors import NotFound
 from nexus_pipeline.domain.items import LOCAL, Item
 from nexus_pipeline.domain.listing import ItemQuery
-from nexus_pipeline.domain.search import Query
 from nexus_pipeline.domain.states import ItemState
 from nexus_pipeline.domain.translations import closest
 from nexus_pipeline.settings import Settings
@@ -23,7 +21,7 @@ from nexus_pipeline.wiring import Parts, write_transcript
 
 if TYPE_CHECKING:
     from nexus_api.adding import Offered, Said
-    from nexus_pipeline.ports import Vectors
+    from nexus_api.finding import By, Finding
 
 PREFIX = 4
 """Characters of an id that people must write at least."""
@@ -164,16 +162,6 @@ class Local:
         item = self.item(item_id)
         return voices.speakers(self.item(item.duplicate_of) if item.duplicate_of else item, self.parts)
 
-    def similar(self, item_id: str, limit: int) -> Json:
-        """Items that share sound with it: copies, excerpts, then shared stretches."""
-        item = self.item(item_id)
-        related = self.parts.catalog.related(item.id, limit)
-        others = self.parts.catalog.find([one.other_id for one in related])
-        return {
-            "items": [shown.similar(one, others[one.other_id]) for one in related if one.other_id in others],
-            "next_cursor": None,
-        }
-
     def waveform(self, item_id: str, points: int) -> Json:
         """Peaks for drawing, evenly over the item. Raises NotFound."""
         from nexus_pipeline.results import peaks_of
@@ -203,31 +191,20 @@ class Local:
 
     # ---------------------------------------------------------------- searching
 
-    def search(
-        self, words: str, *, mode: str, limit: int, filters: Mapping[str, Any], offset: int = 0, site: str | None = None
-    ) -> Json:
-        """The contract's search body. Raises BadInput for a filter that is none, ModelMissing for meaning alone."""
-        began = time.perf_counter()
-        if "owner" in filters:
-            raise BadInput("the owner is whoever searches: it is no filter")
-        vector = None
-        if mode != "words":
-            mode, vector = self._vector(words, mode)
-        query = Query(words, mode, {**filters, "owner": self.owner}, limit, offset)
-        found = self.parts.archive.search(query, vector)
-        items = self.parts.catalog.find(list(dict.fromkeys(hit.item_id for hit in found.hits)))
-        took_ms = (time.perf_counter() - began) * 1000
-        return shown.found(found, items, self.parts.settings.site if site is None else site, took_ms)
+    @property
+    def finding(self) -> "Finding":
+        """Searches, suggestions and one's own history."""
+        from nexus_api.finding import Finding
 
-    def _vector(self, words: str, mode: str) -> "tuple[str, Vectors | None]":
-        """The query's vector; without the model, words alone still find something."""
-        try:
-            return mode, self.parts.engines.embedder().embed([words])[0]
-        except ModelMissing as error:
-            if mode != "hybrid":
-                raise
-            self._warn(f"Searching by words only: {error}")
-            return "words", None
+        return Finding(self.parts, self.owner, self._warn)
+
+    def search(self, words: str, *, mode: str, limit: int, filters: Mapping[str, Any], **how: Any) -> Json:
+        """The contract's search body; `how`: offset, group, merge, site (Finding.search). Raises BadInput."""
+        return self.finding.search(words, mode=mode, limit=limit, filters=filters, **how)
+
+    def similar(self, item_id: str, limit: int, by: "By" = "sound") -> Json:
+        """Items that share sound with it: copies, excerpts, then shared stretches; or that say the like of it."""
+        return self.finding.similar(self.item(item_id), limit, by)
 
     # ---------------------------------------------------------------- asks
 

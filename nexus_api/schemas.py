@@ -97,19 +97,6 @@ class AskMany(Body):
     from_step: StepName | None = Field(None, description="Of a rerun: the first step that is done again.")
 
 
-class Search(Body):
-    """A search."""
-
-    query: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-    limit: Annotated[int, Field(ge=1, le=200)] = 10
-    offset: Annotated[int, Field(ge=0, le=1000)] = 0
-    mode: Literal["hybrid", "words", "meaning"] = "hybrid"
-    filters: dict[str, Any] = Field(
-        default_factory=dict,
-        description="Field to value, list of values (one of them), or `gte` and `lt`; all fields must hold.",
-    )
-
-
 # ---------------------------------------------------------------- answers
 
 
@@ -302,18 +289,22 @@ class Stretch(BaseModel):
 
 
 class Similar(BaseModel):
-    """An item that shares sound with this one; of an excerpt, `excerpt_id` is the one of the two that is it."""
+    """An item that shares sound with this one, or (`meaning`) says the like of it.
+
+    Of an excerpt, `excerpt_id` is the one of the two that is it; `likeness` is told of meaning only, at most 1.
+    """
 
     item_id: str
     title: str
-    relation: Literal["duplicate", "excerpt", "shared"]
+    relation: Literal["duplicate", "excerpt", "shared", "meaning"]
     excerpt_id: str | None
     seconds: float
     stretches: list[Stretch]
+    likeness: float | None = None
 
 
 class Similars(BaseModel):
-    """Copies first, then excerpts, then shared stretches."""
+    """Copies first, then excerpts, then shared stretches; by meaning, the most alike first."""
 
     items: list[Similar]
     next_cursor: str | None
@@ -343,16 +334,6 @@ class Hit(BaseModel):
     score: float
     play_url: str
     thumbnail_url: str | None
-
-
-class Found(BaseModel):
-    """What a search finds; total and facets count the fused top 1,000."""
-
-    hits: list[Hit]
-    facets: dict[str, dict[str, int]]
-    total: int
-    total_is_bound: bool
-    took_ms: float
 
 
 class Count(BaseModel):

@@ -10,9 +10,10 @@ from typing import Any
 
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.fingerprints import Related
+from nexus_pipeline.domain.history import Frequent, Searched
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.listing import Page, Promises, Receipt
-from nexus_pipeline.domain.search import Found, Hit
+from nexus_pipeline.domain.search import Found, Group, Hit, Near
 from nexus_pipeline.domain.states import StepStatus
 from nexus_pipeline.domain.timeline import Segment, Transcript
 
@@ -117,10 +118,20 @@ def hit(told: Hit, of: Item, site: str) -> Json:
     }
 
 
+def group(told: Group, of: Item, site: str) -> Json:
+    """The best hits of an item together."""
+    hits = [hit(one, of, site) for one in told.hits]
+    return {"item_id": told.item_id, "title": of.title, "hits": hits, "more": told.more}
+
+
 def found(told: Found, items: Mapping[str, Item], site: str, took_ms: float) -> Json:
     """The body of a search: hits whose item is not there (any more) are left out."""
+    groups = None
+    if told.groups is not None:
+        groups = [group(one, items[one.item_id], site) for one in told.groups if one.item_id in items]
     return {
         "hits": [hit(one, items[one.item_id], site) for one in told.hits if one.item_id in items],
+        "groups": groups,
         "facets": {field: dict(counts) for field, counts in told.facets.items()},
         "total": told.total,
         "total_is_bound": told.total_is_bound,
@@ -173,6 +184,28 @@ def similar(told: Related, of: Item) -> Json:
         "seconds": round(told.seconds, 3),
         "stretches": [{name: round(at, 3) for name, at in asdict(one).items()} for one in told.stretches],
     }
+
+
+def near(told: Near, of: Item) -> Json:
+    """An item that says the like of another one."""
+    plain: Json = {"excerpt_id": None, "seconds": 0.0, "stretches": []}
+    likeness = round(min(told.likeness, 1.0), 4)
+    return {"item_id": told.item_id, "title": of.title, "relation": "meaning", **plain, "likeness": likeness}
+
+
+def searched(told: Searched) -> Json:
+    """A search of one's own history."""
+    opened = [{"item_id": one.item_id, "start_s": _seconds(one.start_s), "at": instant(one.at)} for one in told.opened]
+    asked = {"id": told.id, "query": told.query, "count": 1, "mode": told.mode, "filters": dict(told.filters)}
+    answered = {"hits": told.hits, "took_ms": told.took_ms, "opened": opened, "opened_count": told.opened_count}
+    return {**asked, **answered, "at": instant(told.at)}
+
+
+def frequent(told: Frequent) -> Json:
+    """What was searched for several times."""
+    asked: Json = {"id": None, "query": told.query, "count": told.count, "mode": None, "filters": {}}
+    answered: Json = {"hits": told.hits, "took_ms": None, "opened": [], "opened_count": told.opened}
+    return {**asked, **answered, "at": instant(told.at)}
 
 
 def promises(told: Promises) -> Json:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from nexus_pipeline.domain import edits, errors
 from nexus_pipeline.domain.edits import Laid
 from nexus_pipeline.domain.items import Item, MediaFacts
-from nexus_pipeline.domain.passages import Passage, passages
+from nexus_pipeline.domain.passages import Passage, passages, summaries
 from nexus_pipeline.domain.speaking import Speaking, laid, named
 from nexus_pipeline.domain.states import State
 from nexus_pipeline.domain.timeline import Coverage, Enrichment, Segment, Transcript
@@ -196,10 +196,9 @@ def enrichment_of(item: Item, parts: Parts) -> Enrichment | None:
     if item.duplicate_of is not None:
         first = enrichment_of(parts.catalog.get(item.duplicate_of), parts)
         return first.shifted(-item.duplicate_offset_s, item.duration_s or float("inf")) if first else None
-    status = item.step("enrichment")
-    if not status.blob or status.state != "done":
+    found = _enriched(item, parts)
+    if found is None:
         return None
-    found = read(item, "enrichment", Enrichment, parts)
     # none: it was enriched before the catalog kept them, or nothing was promised
     return replace(found, action_items=parts.catalog.action_items(item.id) or found.action_items)
 
@@ -220,20 +219,29 @@ def peaks_of(item: Item, parts: Parts) -> bytes | None:
 
 
 def cut(item: Item, parts: Parts) -> list[Passage]:
-    """The item's passages, from the transcript that counts and from its translations."""
+    """The item's passages: of the transcript that counts, of its translations, and of the summary that a model made."""
     transcript = said(item, parts)
     found = passages(transcript.segments, title=item.title, names=transcript.speakers)
     for n, (language, told) in enumerate(translations(item, parts).items(), 1):
         own = passages(told.segments, title=item.title, names=transcript.speakers)
         found += [replace(p, position=n * APART + p.position, language=language) for p in own]
+    enriched = _enriched(item, parts)
+    if enriched is not None:
+        until_s = item.duration_s or max((p.end_s for p in found), default=0.0)
+        text = enriched.summary_long or enriched.summary
+        found += summaries(text, title=item.title, until_s=until_s, said=found)
     return found
+
+
+def _enriched(item: Item, parts: Parts) -> Enrichment | None:
+    status = item.step("enrichment")
+    return read(item, "enrichment", Enrichment, parts) if status.state == "done" and status.blob else None
 
 
 def rows(item: Item, found: list[Passage], vectors: Vectors, parts: Parts) -> ItemPassages:
     """What stands in the archive for the item, with the tags that people gave and a model inferred."""
-    status = item.step("enrichment")
-    inferred = read(item, "enrichment", Enrichment, parts).tags if status.state == "done" and status.blob else ()
-    tags = tuple(sorted({*item.tags, *inferred}))
+    enriched = _enriched(item, parts)
+    tags = tuple(sorted({*item.tags, *(enriched.tags if enriched else ())}))
     return ItemPassages(item, found, vectors, tags=tags, language=item.language)
 
 

@@ -33,6 +33,10 @@ class Settings(BaseSettings):
     speakers: str = Field(
         "none", description="Engine that tells speakers apart, `engine[:model]`, a list of them, or `none`."
     )
+    history: bool = Field(
+        False,  # noqa: FBT003 - its default
+        description="Whether searches are kept, for whoever made them: 90 days, 10,000 at most.",
+    )
     know_voices: bool = Field(
         False,  # noqa: FBT003 - its default
         description="Whether a voice that has a name is known again in other items of its owner, as a proposal.",

@@ -169,10 +169,12 @@ def tend(parts: Parts, *, full: bool = False) -> Mapping[str, float]:
 def rebuild(parts: Parts, progress: Callable[[int], None] = lambda _done: None) -> dict[str, int]:
     """Write the archive anew from blobs and catalog; nothing is computed again. `progress` is told items done.
 
+    A table that an older Nexus made, with other columns, goes first.
     Items whose vectors are not kept for the embedder in use are counted as `stale`: they need a run, not a rebuild.
     """
     counts = {"items": 0, "passages": 0, "stale": 0}
     together: list[ItemPassages] = []
+    parts.archive.renew()
     for item in all_items(parts):
         status = item.step("embedding")
         if status.state is not State.DONE or not status.version_key:

@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from nexus_api import problems, scenes, schemas, schemas_edits, voices
 from nexus_api.deps import ItemIdPath, NexusDep
+from nexus_api.finding import By
 from nexus_api.local import Form
 
 router = APIRouter(prefix="/api/media", tags=["results"], responses=problems.ANY | problems.OF_ITEM)
@@ -70,9 +71,14 @@ def seen(item_id: ItemIdPath, nexus: NexusDep) -> dict[str, Any]:
 
 
 @router.get("/{item_id}/similar", response_model=schemas.Similars)
-def similar(item_id: ItemIdPath, nexus: NexusDep, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> dict[str, Any]:
-    """Items that share sound with it, and where."""
-    return nexus.similar(item_id, limit)
+def similar(
+    item_id: ItemIdPath,
+    nexus: NexusDep,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    by: Annotated[By, Query(description="What they share: sound, or what they say.")] = "sound",
+) -> dict[str, Any]:
+    """Items that share sound with it, and where; or items that say the like of it."""
+    return nexus.similar(item_id, limit, by)
 
 
 @router.get("/{item_id}/waveform", response_model=schemas.Waveform)

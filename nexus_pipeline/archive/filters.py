@@ -1,10 +1,13 @@
 """A search's filters as SQL: known fields only, every value quoted."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from nexus_pipeline.domain.errors import BadInput
+
+_MONTH = re.compile(r"(20[0-9][0-9])-(0[1-9]|1[0-2])")
 
 VALUES_AT_MOST = 10_000
 """In one list; more make no sense in a filter and long SQL."""
@@ -45,6 +48,21 @@ def _tags(field: str, value: Any) -> str:
     return f"array_has_any({field}, [{', '.join(quoted(v) for v in values)}])" if values else "false"
 
 
+def _month(field: str, value: Any) -> str:
+    spans = []
+    for told in _texts(field, value):
+        found = _MONTH.fullmatch(told or "")
+        if found is None:
+            raise BadInput(f"The filter {field} wants months like 2026-01")
+        year, month = int(found[1]), int(found[2])
+        span = {
+            "gte": datetime(year, month, 1, tzinfo=UTC),
+            "lt": datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC),
+        }
+        spans.append("(" + _instant("item_created_at", span) + ")")
+    return " OR ".join(spans) or "false"
+
+
 def _instant(field: str, value: Any) -> str:
     if not isinstance(value, Mapping) or not value or set(value) - {"gte", "lt"}:
         raise BadInput(f'The filter {field} wants {{"gte": instant, "lt": instant}}, or one of the two')
@@ -81,6 +99,8 @@ FIELDS: Mapping[str, Callable[[str, Any], str]] = {
     "item_id": _text,
     "speaker": _text,
     "language": _text,
+    "source": _text,
+    "month": _month,
     "tags": _tags,
     "item_created_at": _instant,
     "partial": _flag,

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from nexus_pipeline.archive import erasing, tending
 from nexus_pipeline.archive.filters import one_of, quoted
 from nexus_pipeline.archive.locks import turn
+from nexus_pipeline.archive.nearness import near
 from nexus_pipeline.archive.schema import VOICES, row_id, rows, schema, table_name
 from nexus_pipeline.archive.searching import Searcher, check
 from nexus_pipeline.archive.tables import PATIENCE_S, Tables, read, retried
@@ -22,7 +23,7 @@ from nexus_pipeline.archive.voices import Voices, voices_table
 from nexus_pipeline.archive.voices import tend as tend_voices
 from nexus_pipeline.domain.errors import Conflict
 from nexus_pipeline.domain.items import Item
-from nexus_pipeline.domain.search import Found, Query
+from nexus_pipeline.domain.search import Found, Near, Query
 from nexus_pipeline.ports import Alike, ItemPassages, Purged, Vectors
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class LanceArchive:
         self._dimensions = dimensions
         self._tables = Tables(path, table_name(embedder), schema(dimensions), storage_options)
         self._voices = Voices(path, storage_options, self._alone)
-        self._searcher = Searcher()
+        self._searcher = Searcher(storage_options)
         self._writing = threading.Lock()
         self._tended_version = 0
 
@@ -94,7 +95,17 @@ class LanceArchive:
         found = read(table, lambda t: _rows_of(t, [item_id], columns)).to_pylist()
         return sorted(found, key=lambda row: (row["start_s"], row["kind"], row["position"]))
 
+    def near(self, item_id: str, *, owner: str, limit: int = 50) -> list[Near]:
+        """The owner's other items that say the like of this one, the most alike first."""
+        table = self._tables.existing()
+        return [] if table is None else read(table, lambda t: near(t, item_id, owner, limit))
+
     # ---------------------------------------------------------------- writing
+
+    def renew(self) -> bool:
+        """A table of another layout, of a Nexus before this one, goes: what is written next makes it anew."""
+        with self._alone():
+            return self._tables.renew()
 
     def replace(self, items: Sequence[ItemPassages]) -> None:
         """Merge these items' passages, then delete what is older or surplus. Raises Conflict, StoreFull, StoreError."""

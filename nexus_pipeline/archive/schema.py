@@ -11,12 +11,15 @@ import numpy as np
 import pyarrow as pa
 from lancedb.index import FTS, Bitmap, BTree, LabelList
 
+from nexus_pipeline.archive.stems import indexed
 from nexus_pipeline.ports import ItemPassages
 
 WORDS = "indexed_text"
-"""Column searched by words."""
+"""Column searched by words: title, speakers and text, in the stems of their language (stems.py)."""
 VECTOR = "vector"
 """Column searched by meaning."""
+SUMMARY = "summary"
+"""The kind of passages that tell what an item says on the whole."""
 INDEXES = {
     # stop words stay in, so that "the who" and phrases are found; queries leave them out (words.py)
     WORDS: FTS(with_position=True, language="English", stem=True, ascii_folding=True, remove_stop_words=False),
@@ -24,6 +27,7 @@ INDEXES = {
     "item_id": BTree(),
     "item_created_at": BTree(),
     "owner": Bitmap(),
+    "source": Bitmap(),
     "kind": Bitmap(),
     "language": Bitmap(),
     "tags": LabelList(),
@@ -51,6 +55,7 @@ def schema(dimensions: int) -> pa.Schema:
             pa.field("gen", pa.int64(), nullable=False),
             pa.field("partial", pa.bool_(), nullable=False),
             pa.field("owner", pa.utf8(), nullable=False),
+            pa.field("source", pa.utf8(), nullable=False),
             pa.field("kind", pa.utf8(), nullable=False),
             pa.field("position", pa.int32(), nullable=False),
             pa.field("start_s", pa.float64(), nullable=False),
@@ -69,6 +74,12 @@ def schema(dimensions: int) -> pa.Schema:
 def row_id(item_id: str, kind: str, position: int) -> str:
     """Stable for a passage of an item."""
     return f"{item_id}:{kind}:{position}"
+
+
+def place(id_: str) -> tuple[str, str]:
+    """The item and the kind of a passage."""
+    item_id, kind, _ = id_.rsplit(":", 2)
+    return item_id, kind
 
 
 def neighbours(id_: str) -> tuple[str, str]:
@@ -102,20 +113,22 @@ def rows(items: Sequence[ItemPassages], dimensions: int) -> pa.Table:
 
 def _row(one: ItemPassages, i: int) -> dict[str, Any]:
     item, passage = one.item, one.passages[i]
+    language = passage.language or one.language
     return {
         "id": row_id(item.id, passage.kind, passage.position),
         "item_id": item.id,
         "gen": item.gen,
         "partial": one.partial,
         "owner": item.owner,
+        "source": item.source,
         "kind": passage.kind,
         "position": passage.position,
         "start_s": passage.start_s,
         "end_s": passage.end_s,
         "text": passage.text,
-        "indexed_text": passage.indexed_text,
+        "indexed_text": indexed(passage.indexed_text, language),
         "speaker": passage.speaker,
-        "language": passage.language or one.language,
+        "language": language,
         "tags": list(one.tags),
         "item_created_at": item.created_at,
     }

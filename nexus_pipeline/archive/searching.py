@@ -1,24 +1,28 @@
 """Searches: filters first, then words and meaning, then one ranking, then the text of what is shown.
 
-Each side fetches ids and facts of its best passages only; text is fetched for the hits of the asked-for page.
+Each side fetches ids and facts of its best passages only; text is fetched for the hits of the asked-for page, which is
+cut from the ranking that the search's first page made (paging.py).
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nexus_pipeline.archive import fusing
+from nexus_pipeline.archive import fusing, gathering
 from nexus_pipeline.archive.filters import compiled, one_of
+from nexus_pipeline.archive.paging import Rankings
 from nexus_pipeline.archive.schema import VECTOR, WORDS
-from nexus_pipeline.archive.words import Asked, Stems, asked, spoken
+from nexus_pipeline.archive.stems import families, stemmed
+from nexus_pipeline.archive.vocabulary import Vocabulary
+from nexus_pipeline.archive.words import Stems, WordQuery, asked, forms, spoken
 from nexus_pipeline.domain.errors import BadInput
-from nexus_pipeline.domain.search import Found, Hit, Query
+from nexus_pipeline.domain.search import Found, Group, Hit, Query
 from nexus_pipeline.ports import Vectors
 
 DEPTH = 1000
@@ -34,16 +38,18 @@ PARTITION_ROWS = 4096
 NPROBES, REFINE = 40, 2
 """Recall@10 of 0.978 at one million passages; without refining 0.4. Of 200 wanted twice as many are compared: the ten
 best are among the best fifty by the index, as measured."""
-FACETS = ("kind", "speaker", "language", "item_id")
-"""And tags, of which a passage has several."""
+FACETS = ("kind", "source", "speaker", "language", "item_id")
+"""And tags, of which a passage has several, and the month in which its item came."""
 FACET_VALUES = 50
 _SAMPLE_ROWS = 2000
 _SAMPLE_FOR_S = 300.0
 _PLACE = ["start_s", "end_s"]
-_FACTS = ["id", "tags", *FACETS, *_PLACE]
+_FACTS = ["id", "tags", "item_created_at", *FACETS, *_PLACE]
 _ROW = "_rowid"
 _SHOWN = ["id", "item_id", "kind", "start_s", "end_s", "text", "speaker", "language", "tags"]
 MODES = ("hybrid", "words", "meaning")
+GROUPS = (None, "item")
+_LANGUAGES_AT_MOST = 100
 
 
 @dataclass(slots=True)
@@ -55,21 +61,59 @@ class _Side:
     is_full: bool = False
 
 
-class Searcher:
-    """Searches one table; remembers stems and the archive's mean vector."""
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """All that a search finds but for the texts: what its pages are cut from. A hit is one passage or several."""
 
-    def __init__(self) -> None:
+    version: int
+    ranking: list[str]
+    hits: list[tuple[str, ...]]
+    groups: list[gathering.Gathered] | None
+    scores: Mapping[str, float]
+    terms: tuple[str, ...]
+    facts: "_Facts"
+    is_bound: bool
+
+    def among(self, there: set[str], version: int) -> "_Ranked":
+        """Without the passages that are no more; what is left keeps its place, so that no page skips any of it."""
+
+        def left(hits: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+            return [tuple(id_ for id_ in hit if id_ in there) for hit in hits]
+
+        groups = self.groups and [replace(group, hits=tuple(left(group.hits))) for group in self.groups]
+        ranking = [id_ for id_ in self.ranking if id_ in there]
+        return replace(self, version=version, ranking=ranking, hits=left(self.hits), groups=groups)
+
+
+class Searcher:
+    """Searches one table; remembers stems, languages, the archive's mean vector and the last rankings."""
+
+    def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
         self._stems: Stems | None = None
         self._mean: tuple[float, Vectors] | None = None
+        self._languages: tuple[int, frozenset[str]] = (-1, frozenset())
+        self._vocabulary = Vocabulary(storage_options)
+        self._rankings: Rankings[_Ranked] = Rankings()
 
     def search(self, table: Any, query: Query, vector: Vectors | None) -> Found:
         """What the query finds. Raises BadInput for an unknown mode or filter and for a vector that is missing."""
         where = check(query, vector)
-        told = asked(query.text)
-        words = _words(table, told, where) if query.mode != "meaning" else _Side()
+        what = (where, query.text, query.mode, query.merge, query.group, None if vector is None else vector.tobytes())
+        ranked = self._rankings.of(what) if query.offset else None
+        ranked = _still(table, ranked) if ranked else self._ranked(table, query, vector, where)
+        self._rankings.keep(what, ranked)
+        return self._page(table, query, ranked)
+
+    def _ranked(self, table: Any, query: Query, vector: Vectors | None, where: str | None) -> _Ranked:
+        version = int(table.version)
+        told, languages = asked(query.text), self._families(table, version)
+        endings: tuple[str, ...] = ()
+        if told.typed and query.mode != "meaning":
+            endings = self._vocabulary.endings(table, told.typed, languages, self._stemming(table))
+        words = _words(table, told.query(languages, endings), where) if query.mode != "meaning" else _Side()
         meaning = _Side()
         if vector is not None and query.mode != "words" and not (query.mode == "hybrid" and told.phrases):
-            meaning = _meaning(table, vector, where)
+            meaning = _without(table, _meaning(table, vector, where), told.left_out(languages))
         facts = _Facts.of(words, meaning)
         scores = words.scores if query.mode == "words" else meaning.scores
         if query.mode == "hybrid":
@@ -81,16 +125,50 @@ class Searcher:
                 facts.speakers(),
                 told.words,
             )
-        ranking = facts.once(fusing.ranked(scores)[:DEPTH])
-        end = query.offset + query.limit
-        shown = fusing.spread(ranking, end) if query.mode == "hybrid" else ranking
-        page = shown[query.offset : end]
+        ranking = gathering.moments_first(facts.once(fusing.ranked(scores)[:DEPTH]))
+        hits = gathering.merged(ranking, scores, facts.times(ranking)) if query.merge else gathering.alone(ranking)
+        if query.mode == "hybrid":
+            by_best = {max(hit, key=scores.__getitem__): hit for hit in hits}
+            hits = [by_best[id_] for id_ in fusing.spread(list(by_best), len(by_best))]
+        groups = gathering.grouped(hits) if query.group else None
+        is_bound = words.is_full or meaning.is_full or len(scores) > DEPTH
+        terms = (*forms(told.all_words, languages), *endings)
+        return _Ranked(version, ranking, hits, groups, scores, terms, facts, is_bound)
+
+    def _page(self, table: Any, query: Query, ranked: _Ranked) -> Found:
+        page = slice(query.offset, query.offset + query.limit)
+        gathered = None if ranked.groups is None else ranked.groups[page]
+        shown = ranked.hits[page] if gathered is None else [hit for group in gathered for hit in group.hits]
+        hits = self._hits(table, shown, ranked)
+        groups = None
+        if gathered is not None:
+            told = ((g, tuple(hits[hit] for hit in g.hits if hit in hits)) for g in gathered)
+            groups = tuple(Group(g.item_id, own, g.more) for g, own in told if own)
         return Found(
-            hits=self._hits(table, page, scores, told, facts),
-            total=len(ranking),
-            total_is_bound=words.is_full or meaning.is_full or len(scores) > DEPTH,
-            facets=facts.facets(ranking),
+            hits=tuple(hits[hit] for hit in shown if hit in hits)
+            if groups is None
+            else tuple(g.hits[0] for g in groups),
+            total=len(ranked.ranking),
+            total_is_bound=ranked.is_bound,
+            facets=ranked.facts.facets(ranked.ranking),
+            groups=groups,
         )
+
+    def _families(self, table: Any, version: int) -> tuple[str, ...]:
+        """Languages with stems of their own that some passage is in; one look for a new one at each new version."""
+        before, known = self._languages
+        while before != version and len(known) < _LANGUAGES_AT_MOST:
+            others = f"language IS NOT NULL AND NOT ({one_of('language', known)})" if known else "language IS NOT NULL"
+            found = table.search().where(others).select(["language"]).limit(1).to_arrow()["language"].to_pylist()
+            if not found:
+                break
+            known = known.union(found)
+        self._languages = (version, known)
+        return families(known)
+
+    def _stemming(self, table: Any) -> Stems:
+        self._stems = self._stems or Stems(_tokenizer(table))
+        return self._stems
 
     def _mean_vector(self, table: Any) -> Vectors:
         """Of up to 2,000 passages spread evenly: query . mean is the mean of all cosines, without computing them."""
@@ -102,33 +180,56 @@ class Searcher:
             self._mean = (time.monotonic(), flat.reshape(len(sample), -1).mean(axis=0))
         return self._mean[1]
 
-    def _hits(
-        self, table: Any, page: Sequence[str], scores: Mapping[str, float], told: Asked, facts: "_Facts"
-    ) -> tuple[Hit, ...]:
-        if not page:
-            return ()
-        by_id = {row["id"]: row for row in _shown(table, page, facts)}
+    def _hits(self, table: Any, shown: Sequence[tuple[str, ...]], ranked: _Ranked) -> dict[tuple[str, ...], Hit]:
+        ids = [id_ for hit in shown for id_ in hit]
+        if not ids:
+            return {}
+        by_id = {row["id"]: row for row in _shown(table, ids, ranked.facts)}
+        stems = self._stemming(table)
+        said = (word for row in by_id.values() for word in stemmed(spoken(row["text"]), row["language"]))
+        stems.of([*ranked.terms, *said])  # all in one call
         # a passage may have been erased since it was ranked
-        rows = [by_id[id_] for id_ in page if id_ in by_id]
-        stems = self._stems = self._stems or Stems(_tokenizer(table))
-        stems.of([*told.all_words, *(word for row in rows for word in spoken(row["text"]))])  # all in one call
-        return tuple(_hit(row, scores[row["id"]], told, stems) for row in rows)
+        there = ((hit, [by_id[id_] for id_ in hit if id_ in by_id]) for hit in shown)
+        return {hit: _hit(rows, ranked, stems) for hit, rows in there if rows}
 
 
 def check(query: Query, vector: Vectors | None) -> str | None:
     """The query's filters as SQL. Raises BadInput for what cannot be asked."""
     if query.mode not in MODES:
         raise BadInput(f"There is no such mode of search; the modes are {', '.join(MODES)}")
+    if query.group not in GROUPS:
+        raise BadInput("Hits are grouped by item only")
     if vector is None and query.mode != "words":
         raise BadInput(f"A search of mode {query.mode} needs the query's vector; without an embedder use mode words")
     if query.limit < 0 or query.offset < 0:
         raise BadInput("limit and offset of a search count from 0")
+    asked(query.text)
     return compiled(query.filters)
 
 
-def _words(table: Any, told: Asked, where: str | None) -> _Side:
-    words = told.query()
+def _still(table: Any, ranked: _Ranked) -> _Ranked:
+    """A ranking of before, without what has been removed since."""
+    version = int(table.version)
+    if version == ranked.version:
+        return ranked
+    where = one_of("id", ranked.ranking)
+    there = (
+        table.search().where(where).select(["id"]).limit(DEPTH).to_arrow()["id"].to_pylist() if ranked.ranking else []
+    )
+    return ranked.among(set(there), version)
+
+
+def _words(table: Any, words: WordQuery | None, where: str | None) -> _Side:
     return _Side() if words is None else _fetched(table.search(words, query_type="fts"), where, DEPTH, "_score")
+
+
+def _without(table: Any, side: _Side, out: WordQuery | None) -> _Side:
+    """What a side found, without the passages that have what is to be left out."""
+    if out is not None and side.scores:
+        among = table.search(out, query_type="fts").where(one_of("id", side.scores), prefilter=True)
+        gone = set(among.limit(len(side.scores)).select(["id", "_score"]).to_arrow()["id"].to_pylist())
+        side.scores = {id_: score for id_, score in side.scores.items() if id_ not in gone}
+    return side
 
 
 def _meaning(table: Any, vector: Vectors, where: str | None) -> _Side:
@@ -195,6 +296,13 @@ class _Facts:
         told = self.rows["speaker"].to_pylist()
         return {id_: told[n] for id_, n in self.places.items()}
 
+    def times(self, ids: Sequence[str]) -> dict[str, tuple[float, float]]:
+        """From which to which second each of these passages lasts."""
+        if self.rows is None:
+            return {}
+        starts, ends = (self.rows[name].take(self._at(ids)).to_pylist() for name in _PLACE)
+        return dict(zip(ids, zip(starts, ends, strict=True), strict=True))
+
     def once(self, ranking: list[str]) -> list[str]:
         """The ranking without what says in another language what stands above."""
         if self.rows is None or len(pc.unique(self.rows["language"])) == 1:
@@ -207,16 +315,23 @@ class _Facts:
     def facets(self, ids: Sequence[str]) -> dict[str, dict[str, int]]:
         """How often each value stands in these passages, the most frequent first."""
         if self.rows is None:
-            return {name: {} for name in (*FACETS, "tags")}
+            return {name: {} for name in (*FACETS, "tags", "month")}
         rows = self.rows.take(self._at(ids))
         columns = {name: rows[name] for name in FACETS} | {"tags": pc.list_flatten(rows["tags"])}
+        columns["month"] = _months(rows["item_created_at"])
         return {name: _counted(column) for name, column in columns.items()}
 
     def _at(self, ids: Sequence[str]) -> pa.Array:
         return pa.array([self.places[id_] for id_ in ids], pa.int64())
 
 
-def _counted(column: pa.ChunkedArray) -> dict[str, int]:
+def _months(instants: pa.ChunkedArray) -> pa.Array:
+    """`2026-03`, in UTC."""
+    months = instants.cast(pa.timestamp("us")).to_numpy().astype("datetime64[M]")
+    return pa.array(np.datetime_as_string(months), pa.utf8())
+
+
+def _counted(column: pa.Array | pa.ChunkedArray) -> dict[str, int]:
     found = pc.value_counts(column)
     values, counts = found.field("values").to_pylist(), found.field("counts").to_pylist()
     told = [(value, n) for value, n in zip(values, counts, strict=True) if value is not None]
@@ -228,16 +343,19 @@ def _tokenizer(table: Any) -> Callable[[str], list[tuple[int, str]]]:
     return lambda text: [(token.position, token.text) for token in table.tokenize(text, index_name=name)]
 
 
-def _hit(row: Mapping[str, Any], score: float, told: Asked, stems: Stems) -> Hit:
+def _hit(rows: Sequence[Mapping[str, Any]], ranked: _Ranked, stems: Stems) -> Hit:
+    """One of one passage, or of several that follow one another: who speaks and how good it is says the best one."""
+    best = max(rows, key=lambda row: ranked.scores[row["id"]])
+    text, _ = gathering.joined([row["text"] for row in rows])
     return Hit(
-        item_id=row["item_id"],
-        kind=row["kind"],
-        start_s=row["start_s"],
-        end_s=row["end_s"],
-        text=row["text"],
-        highlights=stems.highlights(told.all_words, row["text"]),
-        speaker=row["speaker"],
-        language=row["language"],
-        tags=tuple(row["tags"]),
-        score=round(score, 6),
+        item_id=best["item_id"],
+        kind=best["kind"],
+        start_s=min(row["start_s"] for row in rows),
+        end_s=max(row["end_s"] for row in rows),
+        text=text,
+        highlights=stems.highlights(ranked.terms, text, best["language"]),
+        speaker=best["speaker"],
+        language=best["language"],
+        tags=tuple(best["tags"]),
+        score=round(ranked.scores[best["id"]], 6),
     )

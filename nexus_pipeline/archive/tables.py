@@ -77,6 +77,19 @@ class Tables:
             self._is_indexed = True
         return self._table
 
+    def renew(self) -> bool:
+        """Drop the table where it has other columns than it should; whether it had."""
+        if self.folder is not None and not (self.folder / f"{self.name}.lance").exists():
+            return False
+        with translated("made anew"):
+            database = self._connected()
+            if self.name not in _names(database) or database.open_table(self.name).schema == self._schema:
+                return False
+            database.drop_table(self.name)
+        self._table, self._is_indexed = None, False
+        log.info("dropped a table of another layout name=%s", self.name)
+        return True
+
     def all(self) -> dict[str, Any]:
         """Every table that is there by its name: this one, those of other embedders, those of voices."""
         own = self.existing()
@@ -113,7 +126,7 @@ class Tables:
         if table.schema != self._schema:
             raise StoreError(
                 f"The archive's table {self.name} was made with other columns or dimensions than this version of "
-                "Nexus and its embedder have: move the archive's folder away and run `nexus rebuild`"
+                "Nexus and its embedder have: run `nexus rebuild`, which makes it anew from what is kept"
             )
 
 

@@ -4,13 +4,16 @@
 every passage, or in none that answers. Tuned for English; other languages keep all their words.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from lancedb.query import BooleanQuery, MatchQuery, Occur, PhraseQuery
 
 from nexus_pipeline.archive.schema import WORDS
+from nexus_pipeline.archive.stems import stemmed
+from nexus_pipeline.domain import syntax
+from nexus_pipeline.domain.syntax import WORD
 
 WORDS_AT_MOST = 64
 """Of one search: a pasted page must not become a search of a thousand words."""
@@ -18,8 +21,6 @@ WORDS_AT_MOST = 64
 REMEMBERED = 100_000
 """Stems kept, some 10 MB."""
 
-_WORD = re.compile(r"[^\W_]+")
-_PHRASE = re.compile(r'"([^"]+)"')
 _STOP = frozenset(
     """a about above after again against all am an and any are as at be because been before being below between both
     but by can could did do does doing down during each few for from further had has have having he her here hers him
@@ -42,33 +43,78 @@ _SCAFFOLDING = frozenset(
 )
 
 
+WordQuery: TypeAlias = MatchQuery | PhraseQuery | BooleanQuery
+"""What the index of words can be asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A search's text: the words that matter, and the phrases that must stand there as they are."""
+    """A search's text: the words that matter, phrases that must stand there as they are, and what must not.
+
+    `typed` is one of the words, the last one, where it may only have begun.
+    """
 
     words: tuple[str, ...]
-    phrases: tuple[str, ...]
+    phrases: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    typed: str | None = None
 
     @property
     def all_words(self) -> tuple[str, ...]:
         """Of phrases, too: what is highlighted."""
         return (*self.words, *(w for phrase in self.phrases for w in spoken(phrase)))
 
-    def query(self) -> MatchQuery | PhraseQuery | BooleanQuery | None:
-        """For the index of words; None where nothing is asked by words."""
-        words = MatchQuery(" ".join(self.words), WORDS) if self.words else None
-        if not self.phrases:
+    def query(self, languages: Sequence[str] = (), endings: Sequence[str] = ()) -> WordQuery | None:
+        """For the index of words, in the stems of these languages, too; None where nothing is asked by words.
+
+        `endings` are what the typed word may become.
+        """
+        wanted = [*forms(self.words, languages), *endings]
+        words = MatchQuery(" ".join(wanted), WORDS) if wanted else None
+        if not self.phrases and (words is None or not self.without):
             return words
-        parts = [(Occur.MUST, PhraseQuery(phrase, WORDS)) for phrase in self.phrases]
-        if words is None and len(parts) == 1:
+        parts: list[tuple[Occur, WordQuery]] = [(Occur.MUST, _phrase(phrase, languages)) for phrase in self.phrases]
+        if words is not None:
+            parts.append((Occur.SHOULD if parts else Occur.MUST, words))
+        elif len(parts) == 1 and not self.without:
             return parts[0][1]
-        return BooleanQuery([*parts, *([(Occur.SHOULD, words)] if words else [])])
+        return BooleanQuery([*parts, *((Occur.MUST_NOT, one) for one in self._out(languages))])
+
+    def left_out(self, languages: Sequence[str] = ()) -> WordQuery | None:
+        """What finds the passages that must not be found; None where there are none such."""
+        out = self._out(languages)
+        return _any(out) if out else None
+
+    def _out(self, languages: Sequence[str]) -> list[WordQuery]:
+        return [
+            _phrase(one, languages) if " " in one else MatchQuery(" ".join(forms([one], languages)), WORDS)
+            for one in self.without
+        ]
+
+
+def forms(words: Sequence[str], languages: Sequence[str]) -> tuple[str, ...]:
+    """The words as they are, and as the index has them of passages in these languages."""
+    return (*words, *(form for language in languages for form in stemmed(words, language)))
+
+
+def _phrase(phrase: str, languages: Sequence[str]) -> WordQuery:
+    ways = dict.fromkeys([phrase, *(" ".join(stemmed(spoken(phrase), language)) for language in languages)])
+    return _any([PhraseQuery(way, WORDS) for way in ways])
+
+
+def _any(queries: Sequence[WordQuery]) -> WordQuery:
+    """What any of them finds."""
+    return queries[0] if len(queries) == 1 else BooleanQuery([(Occur.SHOULD, one) for one in queries])
 
 
 def asked(text: str) -> Asked:
-    """What a person typed; words in double quotes are a phrase."""
-    phrases = tuple(" ".join(spoken(p)) for p in _PHRASE.findall(text) if spoken(p))
-    return Asked(tuple(_that_matter(_PHRASE.sub(" ", text))), phrases)
+    """What a person's text asks for; phrases in quotes are kept whole, and so is what is left out.
+
+    Raises BadInput where it only says what is to be left out.
+    """
+    told = syntax.read(text)
+    words = tuple(_that_matter(told.loose))
+    return Asked(words, told.phrases, told.without, told.typed if told.typed in words else None)
 
 
 def cut(text: str) -> str:
@@ -78,7 +124,7 @@ def cut(text: str) -> str:
 
 def spoken(text: str) -> list[str]:
     """Its words, as the index splits them."""
-    return _WORD.findall(text)
+    return WORD.findall(text)
 
 
 def _that_matter(text: str) -> list[str]:
@@ -109,9 +155,10 @@ class Stems:
             self._known.update((fresh[n], stem) for n, stem in self._tokenize(" ".join(fresh)) if n < len(fresh))
         return {w: self._known[w] for w in wanted}
 
-    def highlights(self, words: Sequence[str], text: str) -> tuple[tuple[int, int], ...]:
-        """[from, to) offsets of characters where a word of these stands in the text, in whatever form."""
-        found = [(m.start(), m.end(), m[0]) for m in _WORD.finditer(text)]
-        stems = self.of([*words, *(w for *_, w in found)])
-        wanted = {stems[w] for w in words}
-        return tuple((start, end) for start, end, word in found if stems[word] in wanted)
+    def highlights(self, terms: Sequence[str], text: str, language: str | None = None) -> tuple[tuple[int, int], ...]:
+        """[from, to) offsets of characters where one of these terms stands in a text of this language, in any form."""
+        found = list(WORD.finditer(text))
+        own = stemmed([m[0] for m in found], language)
+        stems = self.of([*terms, *own])
+        wanted = {stems[term] for term in terms}
+        return tuple((m.start(), m.end()) for m, word in zip(found, own, strict=True) if stems[word] in wanted)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from nexus_pipeline.catalog import dialect, promises
 from nexus_pipeline.catalog import edits as written
+from nexus_pipeline.catalog.finding_tables import opened_hits, suggestions
 from nexus_pipeline.catalog.identity import cluster_of, duplicates_of, first_becomes, unpost
 from nexus_pipeline.catalog.rows import ITEM_NAMES, chunks
 from nexus_pipeline.catalog.store import Store, Writing
@@ -34,7 +35,7 @@ _BLANK = {"title": "", "title_key": "", "titled": False, "source": "", "platform
     "tags": [], "engines": {}, "state": "waiting", "unique": False, "duplicate_offset_s": 0.0, "priority": "normal",
 }  # fmt: skip
 _RECEIPT = tuple(receipts.c[one.name] for one in fields(Receipt))
-_OWN = (item_steps, item_tags, action_items, speakers, leases, asks, edits)
+_OWN = (item_steps, item_tags, action_items, speakers, leases, asks, edits, suggestions, opened_hits)
 _KEPT = {"id", "owner", "gen", "deleted_at", "created_at", "updated_at", *_BLANK}
 
 
@@ -61,7 +62,7 @@ class Erasing(Store):
                 heir = min(copies, key=lambda x: (x.created_at, x.id))
                 promises.hand_over(w, item, heir)
                 written.hand_over(w, item, heir)
-            for table in (leases, asks):
+            for table in (leases, asks, suggestions):
                 w.db.execute(table.delete().where(table.c.item_id == item_id))
             gone = replace(item, gen=item.gen + 1, deleted_at=w.at, updated_at=w.at, duplicate_of=None)
             w.set(item, {"gen": gone.gen, "deleted_at": w.at, "updated_at": w.at, "duplicate_of": None})

@@ -6,10 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from nexus_pipeline.catalog import dialect
+from nexus_pipeline.catalog import by_word, dialect
 from nexus_pipeline.catalog import edits as written
 from nexus_pipeline.catalog.asks import rerun
 from nexus_pipeline.catalog.erasing import strip
+from nexus_pipeline.catalog.finding_tables import suggestions
 from nexus_pipeline.catalog.rows import edit_values, new_values, step_values
 from nexus_pipeline.catalog.store import Store, Writing
 from nexus_pipeline.catalog.tables import item_steps, item_tags, items, pointers
@@ -67,6 +68,14 @@ class Items(Store):
         ]
         if tags:
             w.db.execute(item_tags.insert(), tags)
+        offered = [
+            one
+            for i, row in rows.items()
+            for kind, texts in (("title", [row["title"]]), ("tag", row["tags"]))
+            for one in by_word.rows(row["owner"], i, kind, texts)
+        ]
+        if offered:
+            w.db.execute(suggestions.insert(), offered)
         for item_id in sorted(rows, key=place.__getitem__):
             w.line(item_id, "new")
 

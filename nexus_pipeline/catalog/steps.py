@@ -97,16 +97,20 @@ class Steps(Store):
         blocked, cancelled, waiting). A title is taken only if no person gave one; tags are added to those there are;
         `action_items` (of domain.timeline, as dictionaries) are what was promised in it: what people did to those of
         earlier runs stays.
+        `suggested` (speaker, inferred: texts) is what people are offered while they type.
         Raises StoreError for a transition that is not in the table, and for facts that items have no place for.
         """
         with self.writing() as w:
             now, titled = _held(w, item, status.run_id)
             told = dict(facts or {})
             promised = told.pop("action_items", None)
+            suggested = told.pop("suggested", {})
             values = fact_values(told, now, titled=titled)
             w.set(now, values)
             if promised is not None:
                 promises.keep(w, now, [ActionItem(**one) for one in promised])
+            for kind, texts in suggested.items():
+                w.suggest(now, kind, texts)
             moved = w.move([(now, [_landed(now.step(status.step), status, w)])])
             return w.items([item.id])[item.id] if values else moved[0]
 

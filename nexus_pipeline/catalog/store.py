@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from nexus_pipeline.catalog import dialect, opening
+from nexus_pipeline.catalog import by_word, dialect, opening
+from nexus_pipeline.catalog.finding_tables import suggestions
 from nexus_pipeline.catalog.rows import ITEM_COLUMNS, STEP_COLUMNS, STEP_NAMES, chunks, step_values, to_item, to_status
 from nexus_pipeline.catalog.tables import changes, item_steps, item_tags, items, speakers
 from nexus_pipeline.domain.errors import NotFound, StoreError
@@ -153,6 +154,14 @@ class Writing(Reading):
         if tags:
             rows = [{"item_id": item.id, "tag": t, "owner": item.owner, "created_at": item.created_at} for t in tags]
             self.db.execute(item_tags.insert(), rows)
+        self.suggest(item, "tag", tags)
+
+    def suggest(self, item: Item, kind: str, texts: Iterable[str]) -> None:
+        """Who types is offered these of the item, and no others of the kind: title, tag, speaker, inferred."""
+        c = suggestions.c
+        self.db.execute(suggestions.delete().where(c.item_id == item.id, c.kind == kind))
+        if rows := by_word.rows(item.owner, item.id, kind, texts):
+            self.db.execute(suggestions.insert(), rows)
 
     def name(self, item: Item, names: Mapping[str, str | None]) -> None:
         """Names of speakers by their labels; None and nothing take a name away, labels left out stay as they are."""
@@ -163,11 +172,13 @@ class Writing(Reading):
             self.db.execute(speakers.insert(), rows)
 
     def set(self, item: Item, values: Mapping[str, Any]) -> None:
-        """Columns of the item's own row, and its tags' rows where they are among them."""
+        """Columns of the item's own row; what is kept of its tags and title in other tables follows."""
         if values:
             self.db.execute(items.update().where(items.c.id == item.id).values(**values))
         if "tags" in values:
             self.tag(item, values["tags"])
+        if "title" in values:
+            self.suggest(item, "title", [values["title"]])
 
 
 def waiting(status: StepStatus, *, fresh: bool = False) -> StepStatus:

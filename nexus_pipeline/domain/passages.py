@@ -7,7 +7,7 @@ this found the moment most often within the first words returned.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nexus_pipeline.domain.sentences import PAUSE_S, Sentence, Token, sentences, written
 from nexus_pipeline.domain.timeline import Segment
@@ -17,6 +17,7 @@ WORDS = 60
 SPEAKERS = 3
 """Names in front of a passage at most: more say little about it."""
 
+_WORD = re.compile(r"[^\W_]+")
 _UNNAMED = re.compile(r"^(speaker|spk|s)?[\s_-]*\d+$", re.IGNORECASE)
 
 
@@ -65,6 +66,27 @@ def passages(
             packed.append([sentence])
             weight = sentence.weight
     return [_passage(i, several, title, names or {}) for i, several in enumerate(packed)]
+
+
+def summaries(text: str, *, title: str, until_s: float, said: Sequence[Passage]) -> list[Passage]:
+    """What an item says on the whole, from its first second to its last, cut as speech is.
+
+    A piece that stands in one passage of what was said, word for word, would only be found twice: it is left out.
+    """
+    told = [_plain(passage.text) for passage in said]
+    made = passages([Segment(0, 0.0, until_s, text)], title=title) if text.strip() else []
+    fresh = [piece for piece in made if not any(_plain(piece.text) in one for one in told)]
+    end_s = round(until_s, 3)
+    return [replace(one, position=n, kind="summary", start_s=0.0, end_s=end_s) for n, one in enumerate(fresh)]
+
+
+def _plain(text: str) -> str:
+    return f" {' '.join(_WORD.findall(text.lower()))} "
+
+
+def is_named(speaker: str | None) -> bool:
+    """Whether it is a name, and no machine's label such as `S1`."""
+    return bool(speaker) and not _UNNAMED.match(speaker or "")
 
 
 def _passage(position: int, several: Sequence[Sentence], title: str, names: Mapping[str, str]) -> Passage:

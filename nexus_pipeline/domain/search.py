@@ -7,13 +7,20 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A search. `filters`: field -> value, list of values, or {"gte", "lt"}; fields are the archive's columns."""
+    """A search.
+
+    `filters`: field -> value, list of values, or {"gte", "lt"}; fields are those of archive.filters. `merge`: passages
+    that follow one another and are both found are one hit. `group`: None, or `item`: the best hits of an item together;
+    limit and offset then count items.
+    """
 
     text: str
     mode: str = "hybrid"
     filters: Mapping[str, Any] = field(default_factory=dict)
     limit: int = 10
     offset: int = 0
+    merge: bool = False
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +40,31 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """The best hits of an item, best first, and how many more there are."""
+
+    item_id: str
+    hits: tuple[Hit, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """Hits in order, best first. `total` counts the fused top 1,000; `total_is_bound` when there may be more."""
+    """Hits in order, best first. `total` counts the fused top 1,000; `total_is_bound` when there may be more.
+
+    Grouped, `hits` are the best of each group, and `groups` have all of them.
+    """
 
     hits: tuple[Hit, ...]
     total: int
     total_is_bound: bool
     facets: Mapping[str, Mapping[str, int]]
+    groups: tuple[Group, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """An item that says the like of another one: `likeness` is the cosine of what both say on the whole."""
+
+    item_id: str
+    likeness: float

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from nexus_pipeline.domain.edits import Edit
 from nexus_pipeline.domain.fingerprints import Related
+from nexus_pipeline.domain.history import Frequent, Searches, Suggestion
 from nexus_pipeline.domain.items import Item, NewItem
 from nexus_pipeline.domain.listing import (
     Ask,
@@ -212,6 +213,27 @@ class Catalog(Protocol):
 
     def prune_changes(self, before: datetime) -> int:
         """Forget old lines; how many."""
+
+    # finding
+    def suggest(self, owner: str, begin: str, limit: int = 10) -> list[Suggestion]:
+        """Titles, tags and speakers of the owner's items in which every word stands, the last one as a beginning."""
+
+    def remember(
+        self, owner: str, query: str, *, mode: str, filters: Mapping[str, Any], hits: int, took_ms: float
+    ) -> int:
+        """Keep a search; the number by which its hits are opened later."""
+
+    def opened(self, owner: str, search_id: int, item_id: str, start_s: float) -> None:
+        """A hit of it was opened; twice is once. Raises NotFound."""
+
+    def searches(self, owner: str, *, unanswered: bool = False, limit: int = 50, cursor: str | None = None) -> Searches:
+        """The owner's searches, the newest first; `unanswered`: those of which no hit was opened."""
+
+    def frequent(self, owner: str, limit: int = 50) -> list[Frequent]:
+        """What the owner has searched for more than once, the most frequent first."""
+
+    def forget_searches(self, owner: str) -> int:
+        """All of the owner's; how many."""
 
     # small facts
     def pointer(self, name: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.passages import Passage
-from nexus_pipeline.domain.search import Found, Query
+from nexus_pipeline.domain.search import Found, Near, Query
 from nexus_pipeline.ports.engines import Vectors
 
 
@@ -112,6 +112,9 @@ class Finder(Protocol):
     ) -> list[Alike]:
         """Voices of the owner's items but one that are at least so much alike, the most alike first."""
 
+    def near(self, item_id: str, *, owner: str, limit: int = 50) -> list[Near]:
+        """The owner's other items that say the like of this one, the most alike first."""
+
 
 class Archive(Finder, Protocol):
     """The writing side; for steps' parts and upkeep only."""
@@ -121,6 +124,9 @@ class Archive(Finder, Protocol):
 
         Retries commit conflicts with backoff; raises Conflict when they do not end.
         """
+
+    def renew(self) -> bool:
+        """A table of another layout goes, so that what is written next makes it anew; whether there was one."""
 
     def know(self, item: Item, voices: Mapping[str, Sequence[float]], space: str) -> None:
         """These are the item's voices and no others: unit vectors by label, in the space of a model."""

@@ -7,8 +7,8 @@ import numpy as np
 
 from nexus_pipeline import results
 from nexus_pipeline.domain.items import Item
-from nexus_pipeline.domain.passages import Passage
-from nexus_pipeline.ports import Vectors
+from nexus_pipeline.domain.passages import Passage, is_named
+from nexus_pipeline.ports import ItemPassages, Vectors
 from nexus_pipeline.steps.step import Landed, Step, Work, silent
 from nexus_pipeline.wiring import Parts
 
@@ -17,14 +17,20 @@ def embedding(works: Sequence[Work], parts: Parts) -> Iterator[Landed]:
     """Cut, embed all texts in one call, keep the vectors, replace the rows in one commit, then land each item."""
     cut = [results.cut(work.item, parts) for work in works]
     vectors = _vectors(works, cut, parts)
-    parts.archive.replace(
-        [results.rows(w.item, found, own, parts) for w, found, own in zip(works, cut, vectors, strict=True)]
-    )
+    rows = [results.rows(w.item, found, own, parts) for w, found, own in zip(works, cut, vectors, strict=True)]
+    parts.archive.replace(rows)
     _leave_out_copies(works, parts)
     name = parts.engines.embedder().name
-    for work, found in zip(works, cut, strict=True):
+    for work, found, row in zip(works, cut, rows, strict=True):
         parts.blobs.delete(work.item.key("transcript", "partial", ""))
-        yield Landed(work, result={"passages": len(found)}, numbers={"passages": len(found)}, engine=name)
+        numbers = {"passages": len(found)}
+        yield Landed(work, result=numbers, facts={"suggested": _suggested(row)}, numbers=numbers, engine=name)
+
+
+def _suggested(row: ItemPassages) -> dict[str, list[str]]:
+    """What people may be offered while they type: who speaks in the item, and what it is about."""
+    speakers = dict.fromkeys(p.speaker for p in row.passages if p.speaker and is_named(p.speaker))
+    return {"speaker": list(speakers), "inferred": [tag for tag in row.tags if tag not in row.item.tags]}
 
 
 def _leave_out_copies(works: Sequence[Work], parts: Parts) -> None:
@@ -74,7 +80,7 @@ def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
 
 EMBEDDING = Step(
     name="embedding",
-    code_version="1",
+    code_version="2",
     run=embedding,
     needs=("transcript",),
     wants=("speakers", "translation", "enrichment"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_pipeline.domain.passages import WORDS, Passage, passages
+from nexus_pipeline.domain.passages import WORDS, Passage, passages, summaries
 from nexus_pipeline.domain.sentences import sentences
 from nexus_pipeline.domain.timeline import Segment, Word
 
@@ -131,3 +131,20 @@ def test_the_indexed_text_names_title_and_the_three_who_speak_most() -> None:
 def test_a_speaker_without_a_name_is_kept_but_not_indexed() -> None:
     (made,) = passages([Segment(0, 0, 1, "Hello.", "SPEAKER_00")], title="Plans")
     assert (made.indexed_text, made.speaker) == ("Plans: Hello.", "SPEAKER_00")
+
+
+def test_a_summary_is_cut_as_speech_is_and_lasts_as_long_as_the_item() -> None:
+    said = passages([Segment(0, 0.0, 5.0, "We cut the budget. It rained.")], title="Talk")
+    [made] = summaries("They spoke of money.", title="Talk", until_s=61.25, said=said)
+    assert (made.kind, made.start_s, made.end_s, made.position, made.speaker) == ("summary", 0.0, 61.25, 0, None)
+    assert made.indexed_text == "Talk: They spoke of money."
+    long = summaries(" ".join(f"Sentence number {n}." for n in range(60)), title="", until_s=9.0, said=said)
+    assert [p.position for p in long] == list(range(len(long)))
+    assert {(p.start_s, p.end_s) for p in long} == {(0.0, 9.0)}
+
+
+def test_a_summary_that_only_repeats_a_passage_is_none() -> None:
+    said = passages([Segment(0, 0.0, 5.0, "We cut the budget. It rained.")], title="Talk")
+    assert summaries("It rained.", title="Talk", until_s=5.0, said=said) == []
+    assert summaries(" ", title="Talk", until_s=5.0, said=said) == []
+    assert summaries("It rain", title="Talk", until_s=5.0, said=said) != []

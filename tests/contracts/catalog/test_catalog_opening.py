@@ -6,18 +6,16 @@ import sys
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from nexus_pipeline.catalog import SqlCatalog, asks, dialect, opening, pages, promises, tables
+from nexus_pipeline.catalog import SqlCatalog, asks, dialect, history, opening, pages, promises, suggested, tables
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import Conflict, StoreError, StoreFull
 from nexus_pipeline.domain.items import NewItem
 from nexus_pipeline.domain.listing import ItemQuery
 from nexus_pipeline.domain.states import ItemState, State
-
-MIGRATIONS = str(opening.__file__).replace("opening.py", "migrations")
+from tests.contracts.catalog.before import MIGRATIONS, made_by
 
 
 def _shape(engine):
@@ -59,48 +57,34 @@ def test_the_newest_migration_is_the_one_that_opening_knows():
     assert ScriptDirectory.from_config(config).get_current_head() == opening.HEAD
 
 
-def _as_of(version, url, empty_url):
-    """The items of a catalog of today in one of a version before, as far as that has places for what is known."""
-    now, then = sa.create_engine(url), sa.create_engine(empty_url)
-    config = Config()
-    config.set_main_option("script_location", MIGRATIONS)
-    with then.begin() as db:
-        config.attributes["connection"] = db
-        command.upgrade(config, version)
-    had = sa.MetaData()
-    had.reflect(then, only=["items", "item_steps"])
-    with now.connect() as today, then.begin() as db:
-        for table in had.sorted_tables:
-            rows = today.execute(sa.select(*table.columns)).mappings().all()
-            db.execute(table.insert(), [dict(row) for row in rows])
-    now.dispose()
-    return then
-
-
-def test_items_of_before_translation_have_skipped_it_and_none_waits_for_it(url, empty_url):
+def test_items_of_before_translation_have_skipped_it_and_none_waits_for_it(empty_url):
     before = tuple(step for step in STEPS if step != "translation")
-    old, engine = SqlCatalog(url, before), sa.create_engine(url)
-    done, waits, copy, gone = old.add([NewItem("local", f"{n}", "inbox", f"{n}") for n in range(4)])
-    with engine.begin() as db:
-        db.exec_driver_sql(f"UPDATE item_steps SET state = 'done' WHERE item_id IN ('{done.id}', '{copy.id}')")
-        db.exec_driver_sql(f"UPDATE items SET duplicate_of = '{done.id}' WHERE id = '{copy.id}'")
-    old.bury(gone.id)
-    old.close()
-    engine.dispose()
-    engine = _as_of("0006", url, empty_url)
+    engine = sa.create_engine(empty_url)
+    of = {state: {step: {"state": state} for step in before} for state in ("done", "waiting")}
+    done, waits, copy, gone = "a", "b", "c", "d"
+    made_by(
+        engine,
+        "0006",
+        {
+            done: (of["done"], {}),
+            waits: (of["waiting"], {}),
+            copy: (of["done"], {"duplicate_of": done}),
+            gone: (of["waiting"], {"deleted_at": 1}),
+        },
+    )
     new = SqlCatalog.open(empty_url, STEPS)
-    states = [new.get(one.id).state for one in (done, waits, copy)]
+    states = [new.get(one).state for one in (done, waits, copy)]
     assert states == [ItemState.DONE, ItemState.WAITING, ItemState.DUPLICATE]
-    told = [new.get(one.id).step("translation") for one in (done, waits, copy)]
+    told = [new.get(one).step("translation") for one in (done, waits, copy)]
     assert [(s.state, s.reason) for s in told] == [
         (State.SKIPPED, "switched_off"), (State.SKIPPED, "switched_off"), (State.SKIPPED, "duplicate"),
     ]  # fmt: skip
-    assert [s.step for s in new.get(done.id).steps] == list(STEPS)
+    assert [s.step for s in new.get(done).steps] == list(STEPS)
     with engine.connect() as db:
-        left = db.exec_driver_sql(f"SELECT count(*) FROM item_steps WHERE item_id = '{gone.id}'").scalar()
+        left = db.exec_driver_sql(f"SELECT count(*) FROM item_steps WHERE item_id = '{gone}'").scalar()
     assert left == len(before)
     again = SqlCatalog.open(empty_url, STEPS)
-    assert again.ask("retry", [waits.id])[0].state is ItemState.WAITING
+    assert again.ask("retry", [waits])[0].state is ItemState.WAITING
     for opened in (new, again):
         opened.close()
     engine.dispose()
@@ -246,31 +230,42 @@ def test_action_items_are_listed_in_order_from_their_index(on_sqlite, later):
     assert "action_items_by_owner" in str(plan), plan
 
 
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("unanswered", [False, True])
+def test_searches_are_listed_in_order_from_an_index(on_sqlite, later, unanswered):
+    plan = _plan(on_sqlite, history.select("local", 7 if later else None, unanswered=unanswered).limit(10))
+    assert _in_order_of_an_index(plan), plan
+    assert ("searches_unopened" if unanswered else "searches_by_owner") in str(plan), plan
+
+
+@pytest.mark.parametrize("after", [None, ("bridge", "title", "x")])
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_one_is_offered_comes_in_order_from_its_index(on_sqlite, after, whole):
+    plan = _plan(on_sqlite, suggested.select("local", "brid", after, whole=whole).limit(10))
+    assert _in_order_of_an_index(plan), plan
+    assert "word" in str(plan), plan
+
+
 def test_an_address_is_shown_without_password_and_parameters():
     assert dialect.shown(sa.make_url("postgresql://a:b@h/d?password=b")) == "postgresql://a:***@h/d"
 
 
 def test_items_from_before_a_step_have_it_left_out_where_they_are_done(url, empty_url):
     """What the step's migration does: a done item stays done, one that has not come so far takes the step."""
-    engine = sa.create_engine(url)
-    catalog = SqlCatalog(url, STEPS)
-    states = {"done": "done", "copy": "skipped", "new": "waiting"}
-    ids = [i.id for i in catalog.add([NewItem("local", name, "inbox", name) for name in states])]
-    with engine.begin() as db:
-        db.execute(sa.text("DELETE FROM item_steps WHERE step = 'speakers'"))
-        for item_id, state in zip(ids, states.values(), strict=True):
-            reason = "duplicate" if state == "skipped" else None
-            told = {"state": state, "id": item_id, "reason": reason}
-            db.execute(sa.text("UPDATE item_steps SET state = :state, reason = :reason WHERE item_id = :id"), told)
-    catalog.close()
-    engine.dispose()
-    _as_of("0005", url, empty_url).dispose()
+    engine = sa.create_engine(empty_url)
+    before = [step for step in STEPS if step not in {"speakers", "translation"}]
+    told = {
+        "done": {"state": "done"},
+        "copy": {"state": "skipped", "reason": "duplicate"},
+        "new": {"state": "waiting"},
+    }
+    made_by(engine, "0005", {name: (dict.fromkeys(before, state), {}) for name, state in told.items()})
     opened = SqlCatalog.open(empty_url, STEPS)
-    told = [opened.get(item_id).step("speakers") for item_id in ids]
-    assert [(s.state.value, s.reason) for s in told] == [
+    found = [opened.get(item_id).step("speakers") for item_id in told]
+    assert [(s.state.value, s.reason) for s in found] == [
         ("skipped", "switched_off"),
         ("skipped", "duplicate"),
         ("waiting", None),
     ]
-    assert [opened.get(item_id).state for item_id in ids] == [ItemState.DONE, ItemState.DONE, ItemState.WAITING]
+    assert [opened.get(item_id).state for item_id in told] == [ItemState.DONE, ItemState.DONE, ItemState.WAITING]
     opened.close()

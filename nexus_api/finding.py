@@ -1,0 +1,119 @@
+"""Searches as `Local` answers them, what one is offered while one types, and one's own history where it is kept."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from nexus_api import shown
+from nexus_api.shown import Json
+from nexus_pipeline.domain import syntax
+from nexus_pipeline.domain.errors import BadInput, ModelMissing, StoreError
+from nexus_pipeline.domain.items import Item
+from nexus_pipeline.domain.search import Query
+from nexus_pipeline.wiring import Parts
+
+if TYPE_CHECKING:
+    from nexus_pipeline.ports import Vectors
+
+log = logging.getLogger(__name__)
+
+View = Literal["all", "unanswered", "frequent"]
+By = Literal["sound", "meaning"]
+
+
+class Finding:
+    """One owner's."""
+
+    def __init__(self, parts: Parts, owner: str, warn: Callable[[str], None]) -> None:
+        """`warn` is told what a person should know beside the answer."""
+        self._parts, self._owner, self._warn = parts, owner, warn
+
+    def search(
+        self,
+        words: str,
+        *,
+        mode: str,
+        limit: int,
+        filters: Mapping[str, Any],
+        offset: int = 0,
+        group: str | None = None,
+        merge: bool = True,
+        site: str | None = None,
+    ) -> Json:
+        """The contract's search body. Raises BadInput for what cannot be asked, ModelMissing for meaning alone."""
+        began = time.perf_counter()
+        if "owner" in filters:
+            raise BadInput("the owner is whoever searches: it is no filter")
+        asked_mode, vector = mode, None
+        if mode != "words":
+            mode, vector = self._vector(syntax.read(words).text, mode)
+        query = Query(words, mode, {**filters, "owner": self._owner}, limit, offset, merge, group)
+        found = self._parts.archive.search(query, vector)
+        ids = [hit.item_id for hit in found.hits]
+        items = self._parts.catalog.find(list(dict.fromkeys(ids)))
+        took_ms = (time.perf_counter() - began) * 1000
+        body = shown.found(found, items, self._parts.settings.site if site is None else site, took_ms)
+        kept = self._kept(words, asked_mode, filters, found.total, body["took_ms"]) if offset == 0 else None
+        return body | {"search_id": kept}
+
+    def _vector(self, words: str, mode: str) -> "tuple[str, Vectors | None]":
+        """The query's vector; without the model, words alone still find something."""
+        try:
+            return mode, self._parts.engines.embedder().embed([words])[0]
+        except ModelMissing as error:
+            if mode != "hybrid":
+                raise
+            self._warn(f"Searching by words only: {error}")
+            return "words", None
+
+    def _kept(self, words: str, mode: str, filters: Mapping[str, Any], hits: int, took_ms: float) -> int | None:
+        """Its number in the history; None where none is kept. A history that cannot be written costs no search."""
+        if not self._parts.settings.history:
+            return None
+        try:
+            return self._parts.catalog.remember(
+                self._owner, words, mode=mode, filters=filters, hits=hits, took_ms=took_ms
+            )
+        except StoreError as error:
+            log.warning("a search is not kept code=%s", error.code)
+            return None
+
+    # ---------------------------------------------------------------- while one types, and afterwards
+
+    def suggest(self, begin: str, limit: int) -> Json:
+        """Titles, tags and speakers that begin so."""
+        found = self._parts.catalog.suggest(self._owner, begin, limit)
+        return {"items": [{"kind": one.kind, "text": one.text, "item_id": one.item_id} for one in found]}
+
+    def searches(self, view: View, limit: int, cursor: str | None) -> Json:
+        """What the owner has searched for, the newest first; of `frequent` the most frequent first, without more."""
+        if view == "frequent":
+            told = self._parts.catalog.frequent(self._owner, limit)
+            return {"items": [shown.frequent(one) for one in told], "next_cursor": None}
+        page = self._parts.catalog.searches(self._owner, unanswered=view == "unanswered", limit=limit, cursor=cursor)
+        return {"items": [shown.searched(one) for one in page.items], "next_cursor": page.next_cursor}
+
+    def opened(self, search_id: int, item_id: str, start_s: float) -> None:
+        """A hit was opened. Raises NotFound."""
+        self._parts.catalog.opened(self._owner, search_id, item_id, start_s)
+
+    def forget(self) -> Json:
+        """The owner's history goes, out of the catalog's files too; how many searches it had."""
+        count = self._parts.catalog.forget_searches(self._owner)
+        self._parts.catalog.scrub()
+        return {"count": count}
+
+    def similar(self, item: Item, limit: int, by: By) -> Json:
+        """Items that share sound with one, or that say the like of it: of a copy, the like of its first."""
+        catalog = self._parts.catalog
+        if by == "sound":
+            related = catalog.related(item.id, limit)
+            others = catalog.find([one.other_id for one in related])
+            told = [shown.similar(one, others[one.other_id]) for one in related if one.other_id in others]
+        else:
+            first = item.duplicate_of or item.id
+            near = self._parts.archive.near(first, owner=item.owner, limit=limit)
+            others = catalog.find([one.item_id for one in near])
+            told = [shown.near(one, others[one.item_id]) for one in near if one.item_id in others]
+        return {"items": told, "next_cursor": None}
