@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nexus_pipeline import upkeep
 from nexus_pipeline.domain.errors import NotFound
-from nexus_pipeline.domain.items import Item, Kind
+from nexus_pipeline.domain.items import Item, Kind, NewItem
 from nexus_pipeline.domain.states import ItemState, State
 from nexus_pipeline.wiring import Parts, intake
 
@@ -35,6 +35,8 @@ class Offered:
     """SHA-256 of the two, where they are known already."""
     move: bool = False
     """The file is ours to take away."""
+    names: tuple[str, str | None] | None = None
+    """What the two are called, where their paths do not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +107,21 @@ def _is_transcript(path: Path) -> bool:
     return path.suffix.lower() in TRANSCRIPTS
 
 
+def item_of(file: Offered, wishes: Said) -> NewItem:
+    """The item that a file is, before it is added. Raises OSError where it cannot be read."""
+    return intake.uploaded(file.path, wishes, sidecar=file.sidecar, digests=file.digests, names=file.names)
+
+
 def add_file(parts: Parts, file: Offered, wishes: Said) -> Added:
     """Put a file into the inbox as an upload, unless its bytes are there already.
 
     Raises StoreError (StoreFull where no space is left), NotFound when the file goes away or may not be read.
     """
     try:
-        new = intake.uploaded(file.path, wishes, sidecar=file.sidecar, digests=file.digests)
+        new = item_of(file, wishes)
     except OSError as error:
         raise NotFound(f"{_name(file.path)} cannot be read: {error.strerror}") from error
-    if _is_transcript(file.path):
+    if _is_transcript(Path(new.filename or "")):
         new = replace(new, kind=Kind.TEXT)
     there = parts.catalog.find([new.id]).get(new.id)
     if there is not None and not _lost(parts, there):

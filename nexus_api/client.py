@@ -5,11 +5,14 @@ What a server refuses is raised as what it would be here: problem documents say 
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from nexus_api.local import PREFIX, TOGETHER, Form
+from nexus_api.refusals import NoResuming
+from nexus_api.sending import LARGE_BYTES, Progress, persist, send
 from nexus_api.shown import Json
 from nexus_pipeline.domain import errors
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0, write=300.0)
 """A server that converts a large upload's place on a slow disk may be silent for a while."""
+READ_AGAIN = httpx.Timeout(60.0, connect=10.0, read=900.0)
+"""50 GB are read again in some ten minutes."""
 TRIES = 2
 """Connections that fail are tried again so often (httpx); a request that was sent is not."""
 
@@ -95,19 +100,44 @@ class Remote:
 
     # ---------------------------------------------------------------- adding
 
-    def add_file(self, file: "Offered", wishes: "Said") -> tuple[Json, bool]:
-        """Send a file, streamed from the disk; the item, and whether it is new."""
-        fields = _wishes(wishes) | {"engines": json.dumps(dict(wishes.engines))}
+    def add_file(
+        self, file: "Offered", wishes: "Said", progress: Progress = lambda _sent, _of: None
+    ) -> tuple[Json, bool]:
+        """Send a file, streamed from the disk; the item, and whether it is new.
+
+        A large one goes in parts, and on where it stopped when the line or the server breaks. `progress` is told bytes
+        sent and bytes in all.
+        """
         try:
-            with file.path.open("rb") as bytes_:
-                files = {"file": (file.path.name, bytes_)}
-                if file.sidecar is None:
-                    return self._added("/api/media/file", files=files, data=fields)
-                with file.sidecar.open("rb") as beside:
-                    files["transcript"] = (file.sidecar.name, beside)
-                    return self._added("/api/media/file", files=files, data=fields)
+            if file.path.stat().st_size >= LARGE_BYTES:
+                with suppress(NoResuming):  # the server's inbox is no folder
+                    return self._add_large(file, wishes, progress)
+            added = self._add_small(file, wishes)
+            size = file.path.stat().st_size
         except OSError as error:
             raise errors.NotFound(f"{file.path.name} cannot be read: {error.strerror}") from error
+        progress(size, size)
+        return added
+
+    def _add_large(self, file: "Offered", wishes: "Said", progress: Progress) -> tuple[Json, bool]:
+        told = _wishes(wishes) | {"source": "file", "engines": dict(wishes.engines)}
+        if file.sidecar is not None:
+            told["transcript"] = send(self._ask, file.sidecar, lambda _sent, _of: None)
+        told["data"] = send(self._ask, file.path, progress)
+        # a server that was started anew reads it once more, to know its digest
+        how = {"json": told, "timeout": READ_AGAIN}
+        answer = persist(lambda: self._ask("POST", "/api/media/process", **how))
+        return answer.json(), answer.status_code == httpx.codes.ACCEPTED
+
+    def _add_small(self, file: "Offered", wishes: "Said") -> tuple[Json, bool]:
+        fields = _wishes(wishes) | {"engines": json.dumps(dict(wishes.engines))}
+        with file.path.open("rb") as bytes_:
+            files = {"file": (file.path.name, bytes_)}
+            if file.sidecar is None:
+                return self._added("/api/media/file", files=files, data=fields)
+            with file.sidecar.open("rb") as beside:
+                files["transcript"] = (file.sidecar.name, beside)
+                return self._added("/api/media/file", files=files, data=fields)
 
     def add_url(self, url: str, wishes: "Said") -> tuple[Json, bool]:
         """Ask for what is at an address; the item, and whether it is new."""
@@ -195,6 +225,8 @@ def _said(**told: Any) -> dict[str, Any]:
 
 def _refused(answer: httpx.Response, url: str) -> errors.NexusError:
     """A problem document as the error that it was."""
+    if answer.request.method == "HEAD" and answer.status_code == httpx.codes.NOT_FOUND:  # its problem has no body
+        return errors.NotFound(f"{answer.request.url.path} is not there (any more)")
     try:
         told = answer.json()
         code, detail = str(told["code"]), str(told["detail"])
@@ -203,7 +235,9 @@ def _refused(answer: httpx.Response, url: str) -> errors.NexusError:
             f"what answers at {url} is no Nexus (status {answer.status_code}): is NEXUS_URL right?"
         )
     known = {kind.code: kind for kind in _kinds(errors.NexusError)}
-    return known.get(code, errors.BadInput if answer.is_client_error else errors.StoreError)(detail)
+    found = known.get(code, errors.BadInput if answer.is_client_error else errors.StoreError)(detail)
+    found.retryable = bool(told.get("retryable", found.retryable))
+    return found
 
 
 def _kinds(kind: type[errors.NexusError]) -> Iterator[type[errors.NexusError]]:

@@ -35,11 +35,16 @@ def own_name(host: str, own: Iterable[str]) -> bool:
     return True
 
 
+def is_upload(path: str, uploads: Iterable[str]) -> bool:
+    """Whether what is sent there may be of any length."""
+    return any(path == one or path.startswith(f"{one}/") for one in uploads)
+
+
 class Guard:
     """An ASGI layer around the app."""
 
     def __init__(self, app: ASGIApp, *, own: frozenset[str], uploads: frozenset[str]) -> None:
-        """`own`: host names of the server; `uploads`: paths that bound their bodies themselves."""
+        """`own`: host names of the server; `uploads`: paths at and below which routes bound their bodies themselves."""
         self.app, self.own, self.uploads = app, own, uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,7 +60,7 @@ class Guard:
                 return
             await problems.answer(403, problems.ForeignPage.code, "Forbidden", refused)(scope, receive, send)
             return
-        if scope["type"] == "http" and scope["path"] not in self.uploads:
+        if scope["type"] == "http" and not is_upload(scope["path"], self.uploads):
             if _declared(headers) > BODY_BYTES:
                 await _too_large()(scope, receive, send)
                 return

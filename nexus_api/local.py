@@ -175,11 +175,14 @@ class Local:
 
     # ---------------------------------------------------------------- adding
 
-    def add_file(self, file: "Offered", wishes: "Said") -> tuple[Json, bool]:
-        """Into the inbox, unless it is there already; the item, and whether it is new."""
+    def add_file(
+        self, file: "Offered", wishes: "Said", progress: Callable[[int, int], None] = lambda _sent, _of: None
+    ) -> tuple[Json, bool]:
+        """Into the inbox, unless it is there already; the item, and whether it is new. `progress`: bytes of all."""
         from nexus_api.adding import add_file
 
         added = add_file(self.parts, file, wishes)
+        progress(added.item.bytes or 0, added.item.bytes or 0)
         return shown.item(added.item), added.new
 
     def add_url(self, url: str, wishes: "Said") -> tuple[Json, bool]:

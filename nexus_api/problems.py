@@ -76,6 +76,10 @@ ADDING = _told(404, 415, 507)
 """And those that take something in."""
 BYTES = _told(416)
 """And those that send bytes."""
+RESUMING = _told(408, 409, 412, 415, 423, 501, 507) | {460: {**_told(409)[409], "description": "Checksum Mismatch"}}
+"""And those that know uploads in parts."""
+OF_KEY = {str(status): one for status, one in _told(409, 410).items()}
+"""And every POST with an `Idempotency-Key`, as the OpenAPI document writes it."""
 
 
 def answer(

@@ -42,13 +42,6 @@ class Wishes(Body):
     engines: Annotated[dict[str, Annotated[str, StringConstraints(max_length=200)]], Field(max_length=20)] = {}
 
 
-class Process(Wishes):
-    """An address, or an upload that has come before."""
-
-    source: Literal["url", "file", "mic"]
-    data: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-
-
 class Patch(Body):
     """What a person changes; what is left out stays."""
 

@@ -5,7 +5,6 @@ What is cut off, too large or refused leaves nothing.
 """
 
 import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -15,12 +14,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser, parse_options_header
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from nexus_api.adding import Offered
 from nexus_api.problems import BadRequest
 from nexus_api.schemas import Wishes
+from nexus_api.wishes import wished
 from nexus_pipeline.domain.errors import DigestMismatch, StoreFull, TooLarge
 
 FIELD_BYTES = 65_536
@@ -120,7 +119,7 @@ class Form:
         if name in self._files:
             raise BadRequest(f"the form has two parts named {name}; send one file at a time")
         most = self._max_bytes if name == "file" else SIDECAR_BYTES
-        self._names[name] = _plain(part.filename or name)
+        self._names[name] = plain_name(part.filename or name)
         self._now = self._files[name] = _Growing(self._folder / name, most)
 
     def _more(self, data: bytearray) -> None:
@@ -159,27 +158,10 @@ class Form:
         return Received(Offered(path, sidecar, digests=digests, move=True), wishes)
 
     def _wishes(self) -> File:
-        told: dict[str, object] = {}
         try:
-            values = {name: [bytes(one).decode() for one in ones] for name, ones in self._fields.items()}
+            return wished({name: [bytes(one).decode() for one in ones] for name, ones in self._fields.items()}, File)
         except UnicodeDecodeError as error:
             raise BadRequest("a field of the form is no UTF-8") from error
-        for name, given in values.items():
-            told[name] = _several(given) if name in {"tags", "vocabulary"} else given[-1]
-        try:
-            if "engines" in told:
-                told["engines"] = json.loads(str(told["engines"]))
-            return File.model_validate({name: value for name, value in told.items() if value not in ("", None)})
-        except ValidationError as error:
-            lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-            raise BadRequest(lines) from error
-        except ValueError as error:
-            raise BadRequest('engines: a JSON object such as {"transcript": "faster-whisper:small"}') from error
-
-
-def _several(given: list[str]) -> list[str]:
-    """Several fields, or one with commas, as forms of pages send them."""
-    return [word.strip() for one in given for word in one.split(",") if word.strip()]
 
 
 def _folder(folder: Path, name: str) -> Path:
@@ -188,7 +170,7 @@ def _folder(folder: Path, name: str) -> Path:
     return made
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """The last part of a path, as every filesystem takes it: no separator, no control character, 255 bytes."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     kept = "".join(c for c in last if c.isprintable()).strip() or "file"

@@ -14,6 +14,7 @@ import psutil
 
 from nexus_pipeline.blobs import open_blobs
 from nexus_pipeline.blobs.folder import FolderBlobs
+from nexus_pipeline.blobs.growing import GrowingFiles
 from nexus_pipeline.catalog import SqlCatalog
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import BadAddress, EngineFailed, NexusError
@@ -182,6 +183,11 @@ class Parts:
     def inbox(self) -> Blobs:
         """Where items are dropped."""
         return self._store(self.settings.inbox_url)
+
+    @property
+    def growing(self) -> GrowingFiles | None:
+        """Where uploads grow before they are in the inbox; None where the inbox is no folder."""
+        return self.inbox.growing if isinstance(self.inbox, FolderBlobs) else None
 
     @cached_property
     def engines(self) -> Engines:

@@ -21,7 +21,6 @@ from tests.commands import nexus
 from tests.contract import ROOT, Route
 
 LATER = {
-    "* /api/uploads",
     "POST /api/chat",
     "GET /api/chats",
     "GET /api/chats/{}",

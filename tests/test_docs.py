@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_api import lock, problems, programs, supervisor
+from nexus_api import lock, problems, programs, refusals, supervisor
 from nexus_api.cli import COMMANDS
 from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.states import State
@@ -36,7 +36,7 @@ def rows(path):
 
 def every_error(kind=errors.NexusError):
     """Those with a code of their own."""
-    assert {lock, problems, programs, supervisor}, "loaded, so that their errors are known"
+    assert {lock, problems, programs, refusals, supervisor}, "loaded, so that their errors are known"
     if "code" in vars(kind):
         yield kind
     for below in kind.__subclasses__():

@@ -115,9 +115,14 @@ def _add_files(nexus: "Nexus", files: Sequence["Offered"], wishes: "Said") -> "I
 
     with bar("adding", len(files)) as show:
         for done, file in enumerate(files):
-            show(done, f"adding {clean(file.path.name)}")
+            text = f"adding {clean(file.path.name)}"
+            show(done, text)
+
+            def sent(sent: int, of: int, done: int = done, text: str = text) -> None:
+                show(done + sent / max(of, 1), text)
+
             try:
-                yield nexus.add_file(file, wishes)
+                yield nexus.add_file(file, wishes, sent)
             except (BadInput, NotFound) as refused:
                 yield refused
 

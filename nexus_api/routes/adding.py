@@ -5,17 +5,17 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from nexus_api import links, problems, schemas
-from nexus_api.adding import Said
-from nexus_api.deps import NexusDep
-from nexus_api.models import choice
+from nexus_api.deps import NexusDep, PassingDep
+from nexus_api.problems import BadRequest
+from nexus_api.resuming import Resuming
 from nexus_api.shown import Json
 from nexus_api.uploading import File, Form, Received, receive
-from nexus_pipeline.domain.errors import NotFound
+from nexus_api.wishes import Process, said
 from nexus_pipeline.wiring import scratch
 
 router = APIRouter(prefix="/api/media", tags=["adding"], responses=problems.ANY | problems.ADDING)
 
-UPLOADS = frozenset({"/api/media/file"})
+UPLOADS = frozenset({"/api/media/file", "/api/uploads"})
 """Routes that bound their bodies themselves."""
 _FORM = {
     "requestBody": {
@@ -41,11 +41,13 @@ _TWICE: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/process", status_code=202, response_model=schemas.Item, responses=_TWICE)
-def process(told: schemas.Process, nexus: NexusDep, response: Response) -> dict[str, Any]:
-    """Take what is at an address. The same thing asked twice is the same item (200)."""
+@router.post("/process", status_code=202, response_model=schemas.Item, responses=_TWICE | problems.RESUMING)
+def process(told: Process, nexus: NexusDep, passing: PassingDep, response: Response) -> dict[str, Any]:
+    """Take what is at an address, or an upload that has come whole. The same asked twice is the same item (200)."""
     if told.source != "url":
-        raise NotFound("there is no such upload: send the file itself to POST /api/media/file")
+        return _answered(*Resuming(nexus, passing).process(told), response)
+    if told.transcript is not None:
+        raise BadRequest("transcript: an upload beside an upload; an address brings its own subtitles")
     return _answered(*nexus.add_url(told.data, said(told, nexus.owner)), response)
 
 
@@ -65,13 +67,6 @@ async def file(request: Request, response: Response, nexus: NexusDep) -> dict[st
 
     await receive(request.stream(), form, scratch(nexus.parts.settings), take)
     return _answered(*added[0], response)
-
-
-def said(told: schemas.Wishes, owner: str) -> Said:
-    """What a person says of what they add. Raises BadInput for an engine that is not there."""
-    engines = dict(choice(f"{step}={engine}") for step, engine in told.engines.items())
-    tags, vocabulary = tuple(dict.fromkeys(told.tags)), tuple(dict.fromkeys(told.vocabulary))
-    return Said(owner, told.title, tags, told.language, engines, told.priority, told.prompt, vocabulary)
 
 
 def _answered(item: Json, new: bool, response: Response) -> Json:  # noqa: FBT001  as it comes

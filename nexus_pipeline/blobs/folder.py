@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nexus_pipeline.blobs.disk import absent, make_folder, reading, reason, remove_tree, sync_file, sync_folder, writing
+from nexus_pipeline.blobs.growing import GrowingFiles
 from nexus_pipeline.blobs.keys import PARTS, check_key, check_prefix, key_of, name_of, shown
 from nexus_pipeline.domain.errors import NotFound, StoreError
 from nexus_pipeline.ports import BlobInfo
@@ -178,6 +179,11 @@ class FolderBlobs:
                 with suppress(FileNotFoundError, PermissionError, IsADirectoryError):
                     swept += _swept(Path(entry.path))
         return swept
+
+    @property
+    def growing(self) -> GrowingFiles:
+        """Files that grow over many requests, to be put here by `put_file(move=True)` when they are whole."""
+        return GrowingFiles(self._root)
 
     @property
     def _parts(self) -> Path:

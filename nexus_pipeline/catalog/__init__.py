@@ -9,11 +9,13 @@ from nexus_pipeline.catalog.identity import Identity
 from nexus_pipeline.catalog.items import Items
 from nexus_pipeline.catalog.leases import Leases
 from nexus_pipeline.catalog.pages import Pages
+from nexus_pipeline.catalog.posts import Posts
 from nexus_pipeline.catalog.promises import Promised
 from nexus_pipeline.catalog.related import Relations
 from nexus_pipeline.catalog.standing import Standings
 from nexus_pipeline.catalog.steps import Steps
 from nexus_pipeline.catalog.suggested import Suggested
+from nexus_pipeline.catalog.uploads import Uploads
 
 __all__ = ["SqlCatalog"]
 
@@ -33,6 +35,8 @@ class SqlCatalog(
     Edited,
     Suggested,
     History,
+    Uploads,
+    Posts,
 ):
     """The catalog behind an SQLAlchemy URL; one is enough for all threads of a process.
 

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 BUSY_S = 30
 ADDING, LINKING, IN_ORDER, MIGRATING = 7_305_001, 7_305_002, 7_305_003, 7_305_004
+POSTING = 7_305_010
 """Numbers of PostgreSQL's advisory locks: any, but the same in every process.
 
 The first two are taken before rows are locked, IN_ORDER after all of them, so nobody waits in a circle.

@@ -12,6 +12,7 @@ from nexus_pipeline.catalog import dialect, promises
 from nexus_pipeline.catalog import edits as written
 from nexus_pipeline.catalog.finding_tables import opened_hits, suggestions
 from nexus_pipeline.catalog.identity import cluster_of, duplicates_of, first_becomes, unpost
+from nexus_pipeline.catalog.posts import forget_answers
 from nexus_pipeline.catalog.rows import ITEM_NAMES, chunks
 from nexus_pipeline.catalog.store import Store, Writing
 from nexus_pipeline.catalog.tables import (
@@ -27,6 +28,7 @@ from nexus_pipeline.catalog.tables import (
     relations,
     speakers,
 )
+from nexus_pipeline.catalog.uploads import forget_uploads
 from nexus_pipeline.domain.errors import NotFound
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.listing import Receipt
@@ -64,6 +66,8 @@ class Erasing(Store):
                 written.hand_over(w, item, heir)
             for table in (leases, asks, suggestions):
                 w.db.execute(table.delete().where(table.c.item_id == item_id))
+            forget_uploads(w, item_id)
+            forget_answers(w, item.owner)
             gone = replace(item, gen=item.gen + 1, deleted_at=w.at, updated_at=w.at, duplicate_of=None)
             w.set(item, {"gen": gone.gen, "deleted_at": w.at, "updated_at": w.at, "duplicate_of": None})
             w.db.execute(receipts.delete().where(receipts.c.item_id == item_id))

@@ -272,6 +272,37 @@ receipts = sa.Table(  # numbers and instants only: nothing that was in the item
     sqlite_with_rowid=False,
 )
 
+uploads = sa.Table(  # files that come in parts; one that became an item stays as long as the item
+    "uploads",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("length", sa.BigInteger),
+    sa.Column("received", sa.BigInteger, nullable=False),
+    sa.Column("metadata", Words, nullable=False),
+    sa.Column("at_once", sa.Boolean, nullable=False),
+    sa.Column("item_id", sa.Text),  # no foreign key: it is known before the item is there
+    sa.Column("settled", sa.Boolean, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+posts = sa.Table(  # with rows of their own: an answer may have 256 KiB
+    "posts",
+    metadata,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("route", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text),
+    sa.Column("status", sa.Integer),
+    sa.Column("headers", sa.JSON(none_as_null=True)),
+    sa.Column("body", sa.LargeBinary),
+    sa.Column("beat_at", Instant, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
 FILTERS = ("state", "source", "platform", "kind", "language", "category", "sentiment")
 """Columns that a listing is filtered by, each with an index in the order of `created_at`."""
 
@@ -308,3 +339,6 @@ _index("changes_by_item", changes.c.item_id, changes.c.id)
 _a = action_items.c
 _index("action_items_by_owner", _a.owner, _a.done, _a.created_at, _a.item_id, _a.n)
 _index("receipts_open", receipts.c.buried_at, where="at IS NULL")
+_index("uploads_open", uploads.c.owner, uploads.c.expires_at, uploads.c.id, where="NOT settled")
+_index("uploads_by_item", uploads.c.item_id, where="item_id IS NOT NULL")
+_index("posts_by_age", posts.c.owner, posts.c.created_at)

@@ -23,9 +23,10 @@ from nexus_pipeline.domain.listing import (
 )
 from nexus_pipeline.domain.states import StepStatus
 from nexus_pipeline.domain.timeline import ActionItem
+from nexus_pipeline.ports.coming import Coming
 
 
-class Catalog(Protocol):
+class Catalog(Coming, Protocol):
     """What we know of items, in transactions. Every write of a step names run and gen and is refused without the lease.
 
     Raises NotFound, LeaseLost, StoreError.

@@ -61,7 +61,8 @@ class Arrival:
         said = self.ask or {}
         stem = PurePosixPath(self.name).stem
         alone = PurePosixPath(self.name).suffix.lower() in TRANSCRIPTS and not self.is_address
-        source = "url" if self.is_address else "upload" if self.ask is not None else "inbox"
+        recorded = said.get("source") == "mic"
+        source = "url" if self.is_address else "mic" if recorded else "upload" if self.ask is not None else "inbox"
         return NewItem(
             owner=self.owner,
             origin=self.origin,

@@ -35,6 +35,8 @@ class Said:
     priority: Priority = Priority.NORMAL
     prompt: str | None = None
     vocabulary: tuple[str, ...] = ()
+    source: str = "upload"
+    """Of a file: `upload`, or `mic` for a recording."""
 
 
 def request_key(item_id: str) -> str:
@@ -65,15 +67,24 @@ def request_url(blobs: Blobs, url: str, said: Said) -> NewItem:
 
 
 def uploaded(
-    path: Path, said: Said, *, sidecar: Path | None = None, digests: tuple[str, str | None] | None = None
+    path: Path,
+    said: Said,
+    *,
+    sidecar: Path | None = None,
+    digests: tuple[str, str | None] | None = None,
+    names: tuple[str, str | None] | None = None,
 ) -> NewItem:
-    """The item of a local file and the transcript beside it: known by their bytes. `digests`: theirs, if known."""
+    """The item of a local file and the transcript beside it: known by their bytes.
+
+    `digests`: theirs, if known; `names`: what they are called, where their paths do not say it.
+    """
     own, beside_it = digests or (_digest(path), _digest(sidecar) if sidecar else None)
     origin = f"sha256:{own}" + (f"+{beside_it}" if beside_it else "")
-    name = _name(path)
-    item = _item(said, origin, "upload", said.title or PurePosixPath(name).stem)
+    name, beside_name = names or (_name(path), _name(sidecar) if sidecar else None)
+    item = _item(said, origin, said.source, said.title or PurePosixPath(name).stem)
     folder = upload_folder(item.id)
-    beside = f"{folder}{PurePosixPath(name).stem}{sidecar.suffix.lower()}" if sidecar else None
+    suffix = PurePosixPath(beside_name or "").suffix.lower()
+    beside = f"{folder}{PurePosixPath(name).stem}{suffix}" if sidecar else None
     return replace(item, filename=name, bytes=path.stat().st_size, inbox_key=f"{folder}{name}", sidecar_key=beside)
 
 
@@ -125,6 +136,7 @@ def parsed(data: bytes) -> dict[str, Any]:
     wrong = sorted(name for name, kinds in wanted.items() if not isinstance(said.get(name), kinds))
     said["vocabulary"] = said.get("vocabulary", [])  # notes from before there was one have none
     wrong += ["vocabulary"] if not isinstance(said["vocabulary"], list) else []
+    wrong += ["source"] if not isinstance(said.get("source", ""), str) else []  # nor this
     lists = () if wrong else (said["tags"], said["vocabulary"], said["engines"], said["engines"].values())
     texts: list[object] = [text for one in lists for text in one]
     if wrong or not all(isinstance(text, str) for text in texts):
@@ -158,6 +170,7 @@ def _note(item: NewItem, said: Said) -> bytes:
         "prompt": item.prompt,
         "vocabulary": list(item.vocabulary),
         "engines": item.engines,
+        "source": item.source,
         "lane": (Lane.BULK if item.priority is Priority.LOW else Lane.NOW).value,
     }
     return json.dumps(note, ensure_ascii=False).encode()

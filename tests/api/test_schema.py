@@ -32,6 +32,8 @@ def test_every_operation_is_described(site):
     assert all(set(op["responses"]["422"]["content"]) == problems for op in operations)
 
 
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
 FEW = settings(
     max_examples=15,
     deadline=None,
