@@ -15,6 +15,7 @@ from nexus_api.routes import (
     action_items,
     adding,
     asks,
+    chat,
     events,
     files,
     health,
@@ -31,8 +32,8 @@ from nexus_pipeline.settings import Settings
 from nexus_pipeline.wiring import Parts, sweep_scratch
 
 PARTS = (
-    adding, media, results, action_items, files, asks, searching, events, receipts, overview, me, health,
-    metrics, pages,
+    adding, media, results, action_items, files, asks, searching, chat, events, receipts, overview, me,
+    health, metrics, pages,
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from nexus_pipeline.domain.asking import alone
 from nexus_pipeline.domain.errors import Cancelled as Stopped
 from nexus_pipeline.domain.sentences import sentences
 from nexus_pipeline.domain.timeline import Segment
@@ -25,6 +26,7 @@ class ExtractiveAnswerer:
     """Writes nothing of its own; every sentence has its passage's number behind it."""
 
     name = "extractive"
+    writes = False
 
     def __init__(self, embedder: Callable[[], Embedder]) -> None:
         """Takes what gives an embedder, asked when it is first needed."""
@@ -63,6 +65,10 @@ class ExtractiveAnswerer:
                 raise Stopped("stopped while answering")
             text, n = told[at]
             yield f"{' ' if place else ''}{text} [{n}]"
+
+    def alone(self, question: str, said: Sequence[tuple[str, str]], cancelled: Cancelled) -> str:  # noqa: ARG002 - it takes no time
+        """The words of earlier questions behind one that leans on them."""
+        return alone(question, [earlier for earlier, _ in said])
 
 
 def _sentences(passage: str) -> Iterator[str]:

@@ -1,0 +1,97 @@
+"""Whether passages answer a question: for engines that only quote, which always find something that comes near.
+
+A question that the archive cannot answer is near it in most of its words, and lacks the one on which it turns. So two
+things are looked at: how near the best passage comes by meaning, and how much of what the question is about stands in
+the passages that were found, rare words counting more. Who is named and what an item is called are left out of that:
+a person whom the archive knows may be asked for anything.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING
+
+from nexus_api.answering.proving import same, words
+from nexus_api.answering.retrieving import Passage
+from nexus_pipeline.domain.asking import content
+
+if TYPE_CHECKING:
+    from nexus_pipeline.ports import Embedder
+
+NEAR = 5
+"""Best passages of which the question's words are counted together."""
+CALIBRATED = "minilm"
+"""The embedder whose cosines were looked at; with another one words decide alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What retrieval says for an answer, each 0 to 1."""
+
+    meaning: float
+    """Cosine of the question, or of its words alone, to the nearest passage."""
+    best: float
+    """Of the question's subject, by the rarity of its words, what stands in one passage at most."""
+    together: float
+    """The same in the best passages together."""
+    unknown: float
+    """What stands in no passage of the scope at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A logistic scale of evidence: positive is an answer. Fitted by `bench.refusals --fit`, which says how."""
+
+    bias: float
+    weights: tuple[float, float, float, float]
+
+    def score(self, evidence: Evidence) -> float:
+        """Log odds that the passages answer."""
+        return self.bias + sum(w * x for w, x in zip(self.weights, astuple(evidence), strict=True))
+
+
+BY_BOTH = Scale(-4.0, (6.0, 2.0, 2.0, -2.0))
+BY_WORDS = Scale(-2.0, (0.0, 2.0, 2.0, -2.0))
+"""Fitted on every second question of the development set of search (bench/refusals.py)."""
+
+
+def answers(evidence: Evidence, *, by_meaning: bool) -> bool:
+    """Whether an answer is likelier than none."""
+    return (BY_BOTH if by_meaning else BY_WORDS).score(evidence) >= 0
+
+
+def evidence(
+    question: str, passages: Sequence[Passage], often: Callable[[str], int], size: int, embedder: "Embedder | None"
+) -> Evidence:
+    """What speaks for an answer. `often`: in how many passages a word stands; `size`: of how many."""
+    subject = _subject(question, passages)
+    counts = {word: often(word) for word in subject}
+    rarity = {word: math.log(1 + max(size, n) / (n + 0.5)) for word, n in counts.items()}
+    told = [words(f"{p.names} {p.text}") for p in passages]
+    return Evidence(
+        meaning=_nearest(question, subject, passages, embedder) if embedder else 0.0,
+        best=max((_share(subject, rarity, one) for one in told), default=0.0),
+        together=_share(subject, rarity, [w for one in told[:NEAR] for w in one]),
+        unknown=1.0 - _share(subject, rarity, [w for w, n in counts.items() if n]),
+    )
+
+
+def _subject(question: str, passages: Sequence[Passage]) -> list[str]:
+    """What is asked about, without whom and where."""
+    wanted = content(question)
+    known = {word for p in passages for word in words(p.names)}
+    return [w for w in wanted if not any(same(w, other) for other in known)] or wanted
+
+
+def _share(subject: Sequence[str], rarity: Mapping[str, float], told: Sequence[str]) -> float:
+    whole = sum(rarity[word] for word in subject)
+    there = set(told)
+    held = (rarity[w] for w in subject if w in there or any(same(w, other) for other in there))
+    return sum(held) / whole if whole else 0.0
+
+
+def _nearest(question: str, subject: Sequence[str], passages: Sequence[Passage], embedder: "Embedder") -> float:
+    if not passages:
+        return 0.0
+    vectors = embedder.embed([question, " ".join(subject), *(p.text for p in passages)])
+    return float((vectors[2:] @ vectors[:2].T).max())
