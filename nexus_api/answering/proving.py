@@ -15,8 +15,8 @@ from nexus_pipeline.domain.asking import STOP
 
 HOLDS = 0.6
 """Share of a claim's words, weighed by their letters, that must stand in the quote in the same order. From the
-development set of search (`bench.proofs`): sentences of the summaries that people wrote of a passage reach it rarely,
-sentences about another passage next to never."""
+development set of search (`bench.proofs`): of 223 sentences that people wrote in words of their own, 0.4 % reach it in
+the ten nearest passages of other meetings (2.7 % at 0.5) and 9 % in the passages that they tell of."""
 SPAN = 3
 """Sentences of a passage that one quote is made of at most."""
 _BARE = 0.02  # what a longer quote must bring more than a shorter one

@@ -81,7 +81,8 @@ async def whole(exchange: "Exchange", receive: Receive) -> Json:
     """The body of an answer. Raises what the exchange raises, and Cancelled where the client has gone."""
     running = Running(exchange)
     try:
-        return await _unless_gone(_last(running), receive)
+        body: Json = await _unless_gone(_last(running), receive)
+        return body
     finally:
         running.stop()
 
