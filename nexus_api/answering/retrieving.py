@@ -91,6 +91,8 @@ class Retrieval:
 
     def passages(self, question: str) -> list[Passage]:
         """The best ones, best first. Raises BadInput for filters that are none."""
+        if self._nexus.parts.archive.count() == 0:  # a question to nobody loads no model
+            return []
         found = self._nexus.search(
             _plain(question), mode="hybrid", limit=PASSAGES, filters=self.filters, site=self._site
         )
