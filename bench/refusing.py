@@ -1,7 +1,7 @@
 """The scale by which chat judges whether passages answer, fitted anew on what retrieval says of questions.
 
 For each question the evidence of `nexus_api/answering/judging.py` is looked up through the product's own search, kept
-in `.data`, and a logistic regression (ridge 0.01 on standardized evidence, answers weighing 1.6 times as much as none)
+in `.data`, and a logistic regression (ridge 0.1 on standardized evidence, answers weighing 1.6 times as much as none)
 is fitted on every second question. Questions with an answer are all of `queries.json` that stand alone; without one are
 those of `unanswerable.json` and, weighing a tenth as much, the answerable ones asked of all meetings but their own:
 these have no words that stand nowhere, as the others do by their making.
@@ -22,7 +22,7 @@ from nexus_api.local import Local
 from nexus_pipeline.settings import Settings
 
 KEPT = DATA / "refusals-evidence.json"
-RIDGE = 0.01
+RIDGE = 0.1
 ELSEWHERE = 0.1
 SHIFT = 1.6
 """What an answer weighs more: with it both kinds are judged alike well on halves that nothing was fitted on."""
@@ -40,7 +40,7 @@ def fit(home: Path, absent: list[dict[str, Any]], pooled: list[dict[str, Any]], 
     }
     KEPT.parent.mkdir(exist_ok=True)
     KEPT.write_text(json.dumps(rows))
-    for name, of, shift in (("BY_BOTH", (0, 1, 2), SHIFT), ("BY_WORDS", (2, 3), 1.0)):
+    for name, of, shift in (("BY_BOTH", (0, 1), SHIFT), ("BY_WORDS", (1, 2), 1.0)):
         scale = fitted(rows, of, shift)
         print(name, scale)
         for half, take in (("fitted on", slice(0, None, 2)), ("checked on", slice(1, None, 2))):
@@ -75,11 +75,11 @@ def fitted(rows: dict[str, list[list[float]]], of: Sequence[int], shift: float) 
         gradient = design.T @ (w * (labels - p)) - ridge @ beta
         hessian = (design * (w * p * (1 - p))[:, None]).T @ design + ridge
         beta += np.linalg.solve(hessian, gradient)
-    weights = [0.0] * 4
+    weights = [0.0] * 3
     for place, value in zip(of, beta[1:] / deviation, strict=True):
         weights[place] = round(float(value), 2)
     bias = round(float(beta[0] - (beta[1:] * mean / deviation).sum()), 2)
-    return Scale(bias, (weights[0], weights[1], weights[2], weights[3]))
+    return Scale(bias, (weights[0], weights[1], weights[2]))
 
 
 def right(scale: Scale, rows: Sequence[Sequence[float]], kind: str) -> float:

@@ -200,7 +200,7 @@ class Local:
         return Finding(self.parts, self.owner, self._warn)
 
     def search(self, words: str, *, mode: str, limit: int, filters: Mapping[str, Any], **how: Any) -> Json:
-        """The contract's search body; `how`: offset, group, merge, site (Finding.search). Raises BadInput."""
+        """The contract's search body; `how`: offset, group, merge, site, keep (Finding.search). Raises BadInput."""
         return self.finding.search(words, mode=mode, limit=limit, filters=filters, **how)
 
     def similar(self, item_id: str, limit: int, by: "By" = "sound") -> Json:

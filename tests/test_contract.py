@@ -22,10 +22,6 @@ from tests.contract import ROOT, Route
 
 LATER = {
     "* /api/uploads",
-    "POST /api/chat",
-    "GET /api/chats",
-    "GET /api/chats/{}",
-    "DELETE /api/chats/{}",
     "GET /api/suggest",
     "GET /api/searches",
     "DELETE /api/searches",

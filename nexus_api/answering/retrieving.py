@@ -87,21 +87,23 @@ class Retrieval:
 
     def check(self, question: str) -> None:
         """Raises BadInput for filters that are none, before anything is answered."""
-        self._nexus.search(_plain(question), mode="words", limit=1, filters=self.filters)
+        self._found(_plain(question), "words", 1)
 
     def passages(self, question: str) -> list[Passage]:
         """The best ones, best first. Raises BadInput for filters that are none."""
         if self._nexus.parts.archive.count() == 0:  # a question to nobody loads no model
             return []
-        found = self._nexus.search(
-            _plain(question), mode="hybrid", limit=PASSAGES, filters=self.filters, site=self._site
-        )
+        found = self._found(_plain(question), "hybrid", PASSAGES)
         return [Passage(n, hit) for n, hit in enumerate(found["hits"], 1)]
 
     def often(self, word: str) -> int:
         """In how many passages of the scope a word stands, in whatever form; 1,000 where it is in more."""
-        found = self._nexus.search(f'"{word}"', mode="words", limit=1, filters=self.filters)
-        return int(found["total"])
+        return int(self._found(f"{word} ", "words", 1)["total"])
+
+    def _found(self, words: str, mode: str, limit: int) -> Json:
+        """A search like the owner's own, which stands in no history: nobody typed it."""
+        how = {"merge": False, "keep": False, "site": self._site}
+        return self._nexus.search(words, mode=mode, limit=limit, filters=self.filters, **how)
 
     def sentences(self, passage: Passage) -> list[Said]:
         """What a passage is made of, with seconds as exact as its transcript's; else by their share of the text."""

@@ -9,7 +9,18 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from nexus_pipeline.catalog import SqlCatalog, asks, chats, dialect, history, opening, pages, promises, suggested, tables
+from nexus_pipeline.catalog import (
+    SqlCatalog,
+    asks,
+    chats,
+    dialect,
+    history,
+    opening,
+    pages,
+    promises,
+    suggested,
+    tables,
+)
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import Conflict, StoreError, StoreFull
 from nexus_pipeline.domain.items import NewItem
