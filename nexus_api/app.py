@@ -21,6 +21,7 @@ from nexus_api.routes import (
     action_items,
     adding,
     asks,
+    chat,
     events,
     files,
     health,
@@ -42,7 +43,7 @@ from nexus_pipeline.wiring import Parts, sweep_scratch
 log = logging.getLogger(__name__)
 
 PARTS = (
-    adding, uploads, media, results, action_items, files, asks, searching, events, receipts, overview, me, health,
+    adding, uploads, media, results, action_items, files, asks, searching, chat, events, receipts, overview, me, health,
     metrics, pages,
 )  # fmt: skip
 

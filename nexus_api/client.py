@@ -23,6 +23,8 @@ TIMEOUT = httpx.Timeout(60.0, connect=10.0, write=300.0)
 """A server that converts a large upload's place on a slow disk may be silent for a while."""
 READ_AGAIN = httpx.Timeout(60.0, connect=10.0, read=900.0)
 """50 GB are read again in some ten minutes."""
+ANSWER = httpx.Timeout(600.0, connect=10.0)
+"""A language model on a slow machine may think for minutes before it says a word."""
 TRIES = 2
 """Connections that fail are tried again so often (httpx); a request that was sent is not."""
 
@@ -167,6 +169,44 @@ class Remote:
         found: Json = self._ask("POST", "/api/search", json=told).json()
         return found
 
+    def chat(self, question: str, **about: Any) -> Json:
+        """The contract's answer; a language model may take minutes over it."""
+        answer = self._ask("POST", "/api/chat", json=_question(question, about), timeout=ANSWER)
+        found: Json = answer.json()
+        return found
+
+    def chatting(self, question: str, **about: Any) -> Iterator[Mapping[str, Any]]:
+        """The same as it comes: `{"event", "data"}`; closing it stops the answer."""
+        from nexus_api.answering.reading import MEDIA_TYPE, PROBLEM, read
+
+        headers = {"accept": MEDIA_TYPE}
+        told = {"json": _question(question, about), "headers": headers, "timeout": ANSWER}
+        try:
+            with self._http.stream("POST", "/api/chat", **told) as answer:  # type: ignore[arg-type]  # as httpx names them
+                if not answer.is_success:
+                    answer.read()
+                    raise _refused(answer, self._url)
+                for event, data in read(answer.iter_lines()):
+                    if event == PROBLEM:
+                        raise _known(str(data["code"]), errors.StoreError)(str(data["detail"]))
+                    yield {"event": event, "data": data}
+        except httpx.HTTPError as error:
+            raise errors.StoreError(
+                f"the server at {self._url} broke off ({type(error).__name__}): is it still running?"
+            ) from error
+
+    def chats(self, *, limit: int = 50, cursor: str | None = None) -> Json:
+        """What one has asked, the chat last spoken in first."""
+        return self._get("/api/chats", limit=min(limit, TOGETHER), cursor=cursor)
+
+    def chat_messages(self, chat_id: str, *, limit: int = TOGETHER, cursor: str | None = None) -> Json:
+        """A chat with its messages. Raises NotFound."""
+        return self._get(f"/api/chats/{chat_id}", limit=min(limit, TOGETHER), cursor=cursor)
+
+    def forget_chat(self, chat_id: str) -> None:
+        """It goes with all that was said in it. Raises NotFound."""
+        self._ask("DELETE", f"/api/chats/{chat_id}")
+
     def ask(self, ask: str, item_ids: Sequence[str], from_step: str | None = None) -> list[Json]:
         """Retry, rerun, cancel: the items as they are then."""
         self._ask("POST", "/api/asks", json=_said(ask=ask, ids=list(item_ids), from_step=from_step))
@@ -234,10 +274,18 @@ def _refused(answer: httpx.Response, url: str) -> errors.NexusError:
         return errors.StoreError(
             f"what answers at {url} is no Nexus (status {answer.status_code}): is NEXUS_URL right?"
         )
-    known = {kind.code: kind for kind in _kinds(errors.NexusError)}
-    found = known.get(code, errors.BadInput if answer.is_client_error else errors.StoreError)(detail)
+    found = _known(code, errors.BadInput if answer.is_client_error else errors.StoreError)(detail)
     found.retryable = bool(told.get("retryable", found.retryable))
     return found
+
+
+def _known(code: str, otherwise: type[errors.NexusError]) -> type[errors.NexusError]:
+    return {kind.code: kind for kind in _kinds(errors.NexusError)}.get(code, otherwise)
+
+
+def _question(question: str, about: Mapping[str, Any]) -> Json:
+    told = _said(question=question, **about)
+    return told | {"item_ids": list(about.get("item_ids", ()))}
 
 
 def _kinds(kind: type[errors.NexusError]) -> Iterator[type[errors.NexusError]]:

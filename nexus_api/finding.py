@@ -40,8 +40,12 @@ class Finding:
         group: str | None = None,
         merge: bool = True,
         site: str | None = None,
+        keep: bool = True,
     ) -> Json:
-        """The contract's search body. Raises BadInput for what cannot be asked, ModelMissing for meaning alone."""
+        """The contract's search body; `keep`: whether it stands in the history, where one is kept.
+
+        Raises BadInput for what cannot be asked, ModelMissing for meaning alone.
+        """
         began = time.perf_counter()
         if "owner" in filters:
             raise BadInput("the owner is whoever searches: it is no filter")
@@ -54,7 +58,7 @@ class Finding:
         items = self._parts.catalog.find(list(dict.fromkeys(ids)))
         took_ms = (time.perf_counter() - began) * 1000
         body = shown.found(found, items, self._parts.settings.site if site is None else site, took_ms)
-        kept = self._kept(words, asked_mode, filters, found.total, body["took_ms"]) if offset == 0 else None
+        kept = self._kept(words, asked_mode, filters, found.total, body["took_ms"]) if keep and offset == 0 else None
         return body | {"search_id": kept}
 
     def _vector(self, words: str, mode: str) -> "tuple[str, Vectors | None]":

@@ -21,6 +21,7 @@ from nexus_pipeline.wiring import Parts, write_transcript
 
 if TYPE_CHECKING:
     from nexus_api.adding import Offered, Said
+    from nexus_api.answering import Exchange
     from nexus_api.finding import By, Finding
 
 PREFIX = 4
@@ -202,12 +203,45 @@ class Local:
         return Finding(self.parts, self.owner, self._warn)
 
     def search(self, words: str, *, mode: str, limit: int, filters: Mapping[str, Any], **how: Any) -> Json:
-        """The contract's search body; `how`: offset, group, merge, site (Finding.search). Raises BadInput."""
+        """The contract's search body; `how`: offset, group, merge, site, keep (Finding.search). Raises BadInput."""
         return self.finding.search(words, mode=mode, limit=limit, filters=filters, **how)
 
     def similar(self, item_id: str, limit: int, by: "By" = "sound") -> Json:
         """Items that share sound with it: copies, excerpts, then shared stretches; or that say the like of it."""
         return self.finding.similar(self.item(item_id), limit, by)
+
+    # ---------------------------------------------------------------- chat
+
+    def exchange(self, question: str, **about: Any) -> "Exchange":
+        """A question that is about to be answered (answering.Exchange says what it may be about). Raises NotFound."""
+        from nexus_api.answering import Exchange
+
+        return Exchange(self, question, **about)
+
+    def chat(self, question: str, **about: Any) -> Json:
+        """The contract's answer. Raises NotFound, BadInput, EngineError."""
+        return [event.data for event in self.exchange(question, **about).events()][-1]
+
+    def chatting(self, question: str, **about: Any) -> Iterator[Mapping[str, Any]]:
+        """The same as it comes: `{"event": "token" or "citation" or "done", "data"}`; closing it stops the answer."""
+        for event in self.exchange(question, **about).events():
+            yield {"event": event.event, "data": event.data}
+
+    def chats(self, *, limit: int = 50, cursor: str | None = None) -> Json:
+        """What one has asked, the chat last spoken in first."""
+        from nexus_api.answering import history
+
+        return history.chats(self.parts.catalog.chats(self.owner, limit=limit, cursor=cursor))
+
+    def chat_messages(self, chat_id: str, *, limit: int = 200, cursor: str | None = None) -> Json:
+        """A chat with its messages. Raises NotFound."""
+        from nexus_api.answering import history
+
+        return history.conversation(self.parts.catalog, self.owner, chat_id, limit, cursor)
+
+    def forget_chat(self, chat_id: str) -> None:
+        """It goes with all that was said in it. Raises NotFound."""
+        self.parts.catalog.forget_chat(chat_id, self.owner)
 
     # ---------------------------------------------------------------- asks
 

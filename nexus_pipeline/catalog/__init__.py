@@ -1,6 +1,7 @@
 """What we know of items, in SQL: `SqlCatalog` is the port `Catalog` on SQLite and on PostgreSQL."""
 
 from nexus_pipeline.catalog.asks import Asks
+from nexus_pipeline.catalog.chats import Conversations
 from nexus_pipeline.catalog.edits import Edited
 from nexus_pipeline.catalog.erasing import Erasing
 from nexus_pipeline.catalog.events import Events
@@ -37,6 +38,7 @@ class SqlCatalog(
     History,
     Uploads,
     Posts,
+    Conversations,
 ):
     """The catalog behind an SQLAlchemy URL; one is enough for all threads of a process.
 

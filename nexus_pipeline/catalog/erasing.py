@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 
 import sqlalchemy as sa
 
-from nexus_pipeline.catalog import dialect, promises
+from nexus_pipeline.catalog import chats, dialect, promises
 from nexus_pipeline.catalog import edits as written
 from nexus_pipeline.catalog.finding_tables import opened_hits, suggestions
 from nexus_pipeline.catalog.identity import cluster_of, duplicates_of, first_becomes, unpost
@@ -49,7 +49,7 @@ class Erasing(Store):
 
         The oldest of its duplicates becomes the first of the others; its skipped steps wait, so that a run makes, or
         finds in place, what the buried one had; what people did to its action items and wrote over its transcript it
-        takes over. Burying twice is burying once. Raises NotFound.
+        takes over. Answers in chats lose its words. Burying twice is burying once. Raises NotFound.
         """
         with self.writing() as w:
             cluster = cluster_of(w, [item_id], buried=True)
@@ -73,6 +73,7 @@ class Erasing(Store):
             w.db.execute(receipts.delete().where(receipts.c.item_id == item_id))
             nothing = dict.fromkeys(("blobs", "rows", "passages", "versions"), 0)
             w.db.execute(receipts.insert(), {"item_id": item_id, "owner": item.owner, "buried_at": w.at, **nothing})
+            chats.unquote(w, item_id)
             w.line(item_id, "erased")
             return gone
 
@@ -173,7 +174,7 @@ def _count(w: Writing, item_id: str, numbers: Mapping[str, int], also: Mapping[s
 
 def strip(w: Writing, item_id: str) -> int:
     """Delete all rows of an item but its own and the line that says it was erased; how many."""
-    gone = unpost(w, item_id)
+    gone = unpost(w, item_id) + chats.unquote(w, item_id)
     told = [table.delete().where(table.c.item_id == item_id) for table in _OWN]
     told.append(relations.delete().where((relations.c.item_id == item_id) | (relations.c.other_id == item_id)))
     told.append(changes.delete().where(changes.c.item_id == item_id, changes.c.state != "erased"))

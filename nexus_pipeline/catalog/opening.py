@@ -17,7 +17,7 @@ from nexus_pipeline.domain.errors import StoreError, StoreFull
 
 log = logging.getLogger(__name__)
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest migration; known here, so that opening a catalog that has it does not load Alembic."""
 
 

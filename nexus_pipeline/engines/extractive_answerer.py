@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from nexus_pipeline.domain.asking import alone, content
 from nexus_pipeline.domain.errors import Cancelled as Stopped
 from nexus_pipeline.domain.sentences import sentences
 from nexus_pipeline.domain.timeline import Segment
@@ -14,7 +15,7 @@ from nexus_pipeline.ports import Cancelled, Embedder
 MOST = 3
 """Sentences of an answer."""
 NEAR = 0.35
-"""Cosine of a sentence to the question below which it does not answer it."""
+"""Cosine of a sentence to the question, or to its subject, below which it does not answer it."""
 BEHIND = 0.15
 """A sentence that is so much further away than the nearest one is left out, too."""
 ALIKE = 0.9
@@ -25,6 +26,7 @@ class ExtractiveAnswerer:
     """Writes nothing of its own; every sentence has its passage's number behind it."""
 
     name = "extractive"
+    writes = False
 
     def __init__(self, embedder: Callable[[], Embedder]) -> None:
         """Takes what gives an embedder, asked when it is first needed."""
@@ -45,24 +47,31 @@ class ExtractiveAnswerer:
         """Nothing to fetch."""
 
     def answer(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> Iterator[str]:
-        """The nearest sentences, the nearest first; nothing where none is near. Raises ModelMissing, Cancelled."""
+        """The sentences nearest to the question or to its subject, the nearest first; nothing where none is near.
+
+        Raises ModelMissing, Cancelled.
+        """
         told = [(text, n) for n, passage in enumerate(passages, 1) for text in _sentences(passage)]
         if not told or not question.strip():
             return
-        vectors = self._embedder().embed([question, *(text for text, _ in told)])
-        near = vectors[1:] @ vectors[0]
+        vectors = self._embedder().embed([question, " ".join(content(question)), *(text for text, _ in told)])
+        near = (vectors[2:] @ vectors[:2].T).max(axis=1)
         floor = max(NEAR, float(near.max()) - BEHIND)
         chosen: list[int] = []
         for at in (int(i) for i in np.argsort(-near, kind="stable")):
             if near[at] < floor or len(chosen) == MOST:
                 break
-            if all(float(vectors[1 + at] @ vectors[1 + other]) < ALIKE for other in chosen):
+            if all(float(vectors[2 + at] @ vectors[2 + other]) < ALIKE for other in chosen):
                 chosen.append(at)
         for place, at in enumerate(chosen):
             if cancelled():
                 raise Stopped("stopped while answering")
             text, n = told[at]
             yield f"{' ' if place else ''}{text} [{n}]"
+
+    def alone(self, question: str, said: Sequence[tuple[str, str]], cancelled: Cancelled) -> str:  # noqa: ARG002 - it takes no time
+        """The words of earlier questions behind one that leans on them."""
+        return alone(question, [earlier for earlier, _ in said])
 
 
 def _sentences(passage: str) -> Iterator[str]:

@@ -18,9 +18,23 @@ else.
 {DATA}
 
 - Behind every statement stands the number of each passage that says it, in brackets: [1] or [2][5].
+- Keep to the passages' own words, in their order: each statement is compared with the passage behind it, and names, \
+numbers and what is denied must be the same.
 - Say nothing that no passage says; what you know from elsewhere does not count.
 - If the passages do not answer the question, write only: {NOTHING}
 - Write in the language of the question, short and plain, without a heading."""
+
+ALONE = f"""You are shown a conversation about recordings, and the question that comes next. Write that question so \
+that somebody who has not read the conversation understands it: put names and subjects where it only points at them. \
+If it can be understood already, repeat it as it is.
+
+{DATA}
+
+- Write the question and nothing else, in its own language, in one line. Do not answer it."""
+LONGEST = 500
+"""Characters of a question that was written anew; a longer one is no question."""
+TOLD = 300
+"""Characters of each earlier message that are shown for it."""
 
 _CITED = re.compile(r"\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
 _OPEN = re.compile(r"\[[\d,;\s]*$")
@@ -30,6 +44,8 @@ _LONGEST = 24  # letters of a citation that is still being written
 class LanguageAnswerer(OverLanguage):
     """Streams; cites only passages that it was given; is silent where they do not answer."""
 
+    writes = True
+
     def answer(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> Iterator[str]:
         """Its text as it comes; nothing where the passages do not say it, or there is none."""
         shown = list(self._fitting(question, passages))
@@ -38,6 +54,17 @@ class LanguageAnswerer(OverLanguage):
         asked = f"{fenced(chr(10).join(shown))}\n\nThe question: {line(question)}"
         pieces = self._model.tell(SYSTEM, asked, cancelled)
         yield from _cited(_unless_nothing(pieces), len(shown))
+
+    def alone(self, question: str, said: Sequence[tuple[str, str]], cancelled: Cancelled) -> str:
+        """The question written anew; as it is where the model writes nothing of use."""
+        lines = [
+            f"{who}: {line(text)[:TOLD]}"
+            for pair in said
+            for who, text in zip(("Question", "Answer"), pair, strict=True)
+        ]
+        asked = f"{fenced(chr(10).join(lines))}\n\nThe question that comes next: {line(question)}"
+        told = line("".join(self._model.tell(ALONE, asked, cancelled)))
+        return told if 0 < len(told) <= LONGEST else question
 
     def _fitting(self, question: str, passages: Sequence[str]) -> Iterator[str]:
         """Passages with their numbers, the best ones first, as many as the window takes."""

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from nexus_pipeline.domain.chats import Chat, Chats, Message
 from nexus_pipeline.domain.edits import Edit
 from nexus_pipeline.domain.fingerprints import Related
 from nexus_pipeline.domain.history import Frequent, Searches, Suggestion
@@ -118,6 +119,28 @@ class Catalog(Coming, Protocol):
 
     def promises(self, owner: str, *, done: bool | None = None, limit: int = 50, cursor: str | None = None) -> Promises:
         """An owner's action items over all items, those of the newest item first; a duplicate's are its first's."""
+
+    # chats
+    def chat(self, chat_id: str, owner: str) -> Chat:
+        """One of the owner's chats. Raises NotFound."""
+
+    def chats(self, owner: str, *, limit: int = 50, cursor: str | None = None) -> Chats:
+        """An owner's chats, the one last spoken in first."""
+
+    def messages(self, chat_id: str, owner: str, *, after: int = 0, limit: int = 1000) -> list[Message]:
+        """A chat's messages in their order, those behind a place. Raises NotFound."""
+
+    def last_messages(self, chat_id: str, owner: str, limit: int) -> list[Message]:
+        """The newest so many, in their order. Raises NotFound."""
+
+    def say(self, chat_id: str, owner: str, said: Sequence[Message], *, new: bool) -> Chat:
+        """Begin a chat with these messages, or add them to one; without words of items that were erased meanwhile.
+
+        Raises NotFound where a chat that goes on is not there, or somebody else's.
+        """
+
+    def forget_chat(self, chat_id: str, owner: str) -> None:
+        """A chat goes with all its messages. Raises NotFound."""
 
     # what is due
     def ask(self, ask: str, item_ids: Sequence[str], *, from_step: str | None = None) -> list[Item]:

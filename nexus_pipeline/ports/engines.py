@@ -183,9 +183,18 @@ class Answerer(Protocol):
     """Answers a question out of numbered passages."""
 
     name: str
+    writes: bool
+    """Whether it writes sentences of its own, and is silent where no passage answers; one that only quotes is told by
+    whoever asks whether the passages answer, and each piece of its answer is one sentence."""
 
     def answer(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> Iterator[str]:
         """Its text in pieces as they come, `[n]` behind what passage n (from 1) says. Raises EngineError, Cancelled."""
+
+    def alone(self, question: str, said: Sequence[tuple[str, str]], cancelled: Cancelled) -> str:
+        """A question of a conversation as one that can be understood without it, for a search.
+
+        `said`: questions and answers before it, oldest first. Raises EngineError, Cancelled.
+        """
 
 
 class Speakers(Protocol):

@@ -14,8 +14,8 @@ from nexus_pipeline.wiring import CATALOGUES, Parts
     ("settings", "told"),
     [
         ({}, "extractive"),
-        ({"openai_base_url": "http://127.0.0.1:1"}, "openai"),
-        ({"openai_api_key": "x", "gemini_api_key": "y"}, "gemini"),
+        ({"openai_base_url": "http://127.0.0.1:1"}, "openai,extractive"),
+        ({"openai_api_key": "x", "gemini_api_key": "y"}, "gemini,extractive"),
         ({"openai_api_key": "x", "answerer": "extractive"}, "extractive"),
         ({"answerer": "gemini:some,extractive"}, "gemini:some,extractive"),
     ],

@@ -9,7 +9,18 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from nexus_pipeline.catalog import SqlCatalog, asks, dialect, history, opening, pages, promises, suggested, tables
+from nexus_pipeline.catalog import (
+    SqlCatalog,
+    asks,
+    chats,
+    dialect,
+    history,
+    opening,
+    pages,
+    promises,
+    suggested,
+    tables,
+)
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import Conflict, StoreError, StoreFull
 from nexus_pipeline.domain.items import NewItem
@@ -244,6 +255,13 @@ def test_what_one_is_offered_comes_in_order_from_its_index(on_sqlite, after, who
     plan = _plan(on_sqlite, suggested.select("local", "brid", after, whole=whole).limit(10))
     assert _in_order_of_an_index(plan), plan
     assert "word" in str(plan), plan
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_chats_are_listed_in_order_from_their_index(on_sqlite, later):
+    plan = _plan(on_sqlite, chats.select("local", (tables.EPOCH, "a") if later else None).limit(10))
+    assert _in_order_of_an_index(plan), plan
+    assert "chats_by_owner" in str(plan), plan
 
 
 def test_an_address_is_shown_without_password_and_parameters():

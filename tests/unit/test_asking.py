@@ -1,0 +1,36 @@
+"""What a question is about, and questions that lean on the one before."""
+
+import pytest
+
+from nexus_pipeline.domain.asking import alone, content, leans
+
+
+def test_the_words_of_asking_are_no_subject():
+    assert content("What did the professor think about the new microphones?") == ["professor", "new", "microphones"]
+    assert content("Summarize the discussion about echoes and Echoes") == ["echoes"]
+    assert content("What is it?") == ["what", "is", "it"]
+    assert content("") == []
+
+
+@pytest.mark.parametrize(
+    "question", ["Why?", "And the client?", "When was it moved?", "What else did she say?", "Who?"]
+)
+def test_what_points_elsewhere_leans(question):
+    assert leans(question)
+
+
+@pytest.mark.parametrize("question", ["Who moved the budget meeting?", "What did Sara say about the client?"])
+def test_what_has_its_own_subject_stands_alone(question):
+    assert not leans(question)
+    assert alone(question, ["What is the weather?"]) == question
+
+
+def test_a_question_that_leans_takes_over_the_words_before_it():
+    before = ["Who moved the budget meeting?", "And when?"]
+    assert alone("Why was it moved?", before) == "Why was it moved? (budget)"
+    assert alone("Why?", ["Who sang in the museum?", "Who painted the old bridge?"]) == "Why? (painted old bridge)"
+    assert alone("Why?", []) == "Why?"
+
+
+def test_it_goes_back_to_a_question_that_stands_alone():
+    assert "museum" in alone("Why?", ["Who sang in the old museum?", "When?", "Where?"])
