@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
@@ -108,7 +108,9 @@ class Line:
         """
         return self._again_and_again(lambda: self._once(do, tokens, cancelled), cancelled)
 
-    def stream(self, open_: Callable[[], Iterator[R]], *, tokens: int, cancelled: IsCancelled) -> Iterator[R]:
+    def stream(
+        self, open_: Callable[[], Iterator[R]], *, tokens: int, cancelled: IsCancelled
+    ) -> Generator[R, None, None]:
         """What `open_`'s iterator gives, as it comes; tried again only while nothing has come. Raises as `call`."""
         came, piece = self._again_and_again(lambda: self._begun(open_, tokens, cancelled), cancelled)
         try:

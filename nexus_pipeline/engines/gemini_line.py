@@ -5,8 +5,8 @@ count. Its errors carry the vendor's message, which may quote the item: nothing 
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -15,9 +15,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from nexus_pipeline.domain.errors import EngineBusy, EngineDown, EngineFailed, ModelMissing, NexusError
+from nexus_pipeline.domain.usage import Usage
 from nexus_pipeline.engines.cloud import Barred, Line, Patience
+from nexus_pipeline.engines.metering import Counting
 from nexus_pipeline.engines.site import Cloud, EngineSite
 from nexus_pipeline.ports import Cancelled as IsCancelled
+from nexus_pipeline.ports import Metering
 
 if TYPE_CHECKING:
     from google.genai import Client
@@ -81,17 +84,43 @@ class GeminiLine:
         self._lock = Lock()
         self._client: Client | None = None
 
-    def call(self, do: "Callable[[Client], R]", *, model: str, tokens: int, cancelled: IsCancelled) -> R:
-        """What `do` gets of the client. Raises EngineBusy, EngineDown, EngineFailed, ModelMissing, Cancelled."""
+    def call(
+        self,
+        do: "Callable[[Client], R]",
+        *,
+        model: str,
+        tokens: int,
+        cancelled: IsCancelled,
+        metering: Metering,
+    ) -> R:
+        """What `do` gets of the client; `metering` is told what it took.
+
+        Raises EngineBusy, EngineDown, EngineFailed, ModelMissing, Cancelled.
+        """
         with self._asking(model):
-            return self._line.call(lambda: do(self._opened()), tokens=tokens, cancelled=cancelled)
+            answer = self._line.call(lambda: do(self._opened()), tokens=tokens, cancelled=cancelled)
+        metering(used(answer))
+        return answer
 
     def stream(
-        self, open_: "Callable[[Client], Iterator[R]]", *, model: str, tokens: int, cancelled: IsCancelled
-    ) -> Iterator[R]:
-        """What `open_`'s iterator gives, as it comes. Raises as `call`."""
-        with self._asking(model):
-            yield from self._line.stream(lambda: open_(self._opened()), tokens=tokens, cancelled=cancelled)
+        self,
+        open_: "Callable[[Client], Iterator[R]]",
+        *,
+        model: str,
+        tokens: int,
+        cancelled: IsCancelled,
+        metering: Metering,
+    ) -> Generator[R, None, None]:
+        """What `open_`'s iterator gives, as it comes; `metering` is told when it is over. Raises as `call`."""
+        took = Usage()  # every piece tells all that was taken so far
+        coming = self._line.stream(lambda: open_(self._opened()), tokens=tokens, cancelled=cancelled)
+        try:
+            with self._asking(model), closing(coming):
+                for piece in coming:
+                    took = told if (told := used(piece)).numbers else took
+                    yield piece
+        finally:
+            metering(took)
 
     @contextmanager
     def _asking(self, model: str) -> Iterator[None]:
@@ -111,7 +140,7 @@ class GeminiLine:
             return self._client
 
 
-class GeminiEngine:
+class GeminiEngine(Counting):
     """One model of Gemini's, asked through the process's one line: how all of its engines are built."""
 
     usual: ClassVar[str]
@@ -157,6 +186,20 @@ def _reach_soon(request: Any) -> None:
     """The client's one time-out is for an answer's bytes; a host that is not there is given up sooner."""
     waits = request.extensions.get("timeout", {})
     request.extensions["timeout"] = {**waits, "connect": min(CONNECT_S, waits.get("connect") or CONNECT_S)}
+
+
+def used(answer: Any) -> Usage:
+    """What an answer, or a piece of one, says that it took; thoughts are paid as what is answered."""
+    told = getattr(answer, "usage_metadata", None)
+    return Usage(
+        _counted(told, "prompt_token_count", "tool_use_prompt_token_count"),
+        _counted(told, "candidates_token_count", "response_token_count", "thoughts_token_count"),
+    )
+
+
+def _counted(told: Any, *names: str) -> int | None:
+    counts = [count for name in names if isinstance(count := getattr(told, name, None), int)]
+    return sum(counts) if counts else None
 
 
 # ---------------------------------------------------------------- its errors as ours

@@ -118,7 +118,9 @@ class GeminiSpeech(GeminiEngine):
             return [Part(text=f"Write down this recording of {seconds:.1f} seconds."), sound]
 
         tokens = gemini_answers.cost(system) + int(seconds * TOKENS_A_S)
-        return gemini_answers.ask(self.line, self.model, system, parts, _Heard, tokens=tokens, cancelled=cancelled)
+        return gemini_answers.ask(
+            self.line, self.model, system, parts, _Heard, tokens=tokens, cancelled=cancelled, metering=self._used
+        )
 
 
 def _instruction(hints: Hints) -> str:

@@ -20,7 +20,7 @@ from nexus_pipeline.domain.timeline import Coverage, Segment, Span, Transcript, 
 from nexus_pipeline.ports import ItemPassages, Speech, Vectors
 from nexus_pipeline.results import INHERITED, RawResult, read
 from nexus_pipeline.steps.repairing import Checked, readers, repaired
-from nexus_pipeline.steps.serving import parameters, served
+from nexus_pipeline.steps.serving import counted, parameters, served
 from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one
 from nexus_pipeline.wiring import Parts
 
@@ -45,7 +45,7 @@ def transcript(work: Work, parts: Parts) -> Landed:
         return _landed(work, _transcript.validate_json(parts.blobs.read(inherited)), {})
     if _beside(work.item):
         return _taken(work, parts)
-    engines = parts.engines.speech(work.item)
+    engines, meter = counted(parts.engines.speech(work.item))
     if not engines:
         return Landed(work, state=State.SKIPPED, reason=Skipped.SWITCHED_OFF)
     duration_s, hints = work.item.duration_s or 0.0, parts.hints(work.item)
@@ -59,13 +59,15 @@ def transcript(work: Work, parts: Parts) -> Landed:
         found = repaired(heard, checked, reading, duration_s, lambda x: work.progress(HEARD + (1 - HEARD) * x))
     if not found.segments:
         silent = Skipped.SILENCE
-        return Landed(work, state=State.SKIPPED, reason=silent, engine=done.engine.name, numbers={"segments": 0})
+        heard_nothing = {"segments": 0, **meter.usage.numbers}
+        return Landed(work, state=State.SKIPPED, reason=silent, engine=done.engine.name, numbers=heard_nothing)
     seconds = time.monotonic() - began
     numbers = {
         "real_time_factor": seconds / duration_s if duration_s else 0.0,
         "voiced_s": found.coverage.voiced_s,
         "repaired": len(found.coverage.repaired),
         "findings": len(found.coverage.findings),
+        **meter.usage.numbers,
     }
     return replace(_landed(work, found, numbers), reason=done.because)
 
