@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -19,10 +19,12 @@ from nexus_pipeline.domain.usage import Usage
 from nexus_pipeline.engines.cloud import Barred, Line, Patience
 from nexus_pipeline.engines.metering import Counting
 from nexus_pipeline.engines.site import Cloud, EngineSite
+from nexus_pipeline.engines.wires import Wires
 from nexus_pipeline.ports import Cancelled as IsCancelled
 from nexus_pipeline.ports import Metering
 
 if TYPE_CHECKING:
+    import httpx2
     from google.genai import Client
     from google.genai.errors import APIError
 
@@ -82,7 +84,7 @@ class GeminiLine:
         self.cloud, self.silent_s = cloud, silent_s
         self._line = Line("gemini", cloud, folder, as_ours, patience)
         self._lock = Lock()
-        self._client: Client | None = None
+        self._wires: Wires[Client] | None = None
 
     def call(
         self,
@@ -98,7 +100,7 @@ class GeminiLine:
         Raises EngineBusy, EngineDown, EngineFailed, ModelMissing, Cancelled.
         """
         with self._asking(model):
-            answer = self._line.call(lambda: do(self._opened()), tokens=tokens, cancelled=cancelled)
+            answer = self._line.call(lambda: self._once(do), tokens=tokens, cancelled=cancelled)
         metering(used(answer))
         return answer
 
@@ -113,7 +115,7 @@ class GeminiLine:
     ) -> Generator[R, None, None]:
         """What `open_`'s iterator gives, as it comes; `metering` is told when it is over. Raises as `call`."""
         took = Usage()  # every piece tells all that was taken so far
-        coming = self._line.stream(lambda: open_(self._opened()), tokens=tokens, cancelled=cancelled)
+        coming = self._line.stream(lambda: self._pieces(open_), tokens=tokens, cancelled=cancelled)
         try:
             with self._asking(model), closing(coming):
                 for piece in coming:
@@ -132,12 +134,21 @@ class GeminiLine:
         except ModelMissing:
             raise ModelMissing(f"Gemini has no model {model} (any more): choose another, `gemini:MODEL`") from None
 
-    def _opened(self) -> "Client":
-        """The client, which is kept: a temporary one would close its connections. Importing it takes a second."""
+    def _once(self, do: "Callable[[Client], R]") -> R:
+        with self._opened().lent() as client:
+            return do(client)
+
+    def _pieces(self, open_: "Callable[[Client], Iterator[R]]") -> Iterator[R]:
+        with self._opened().lent() as client:
+            yield from open_(client)
+
+    def _opened(self) -> "Wires[Client]":
         with self._lock:
-            if self._client is None:
-                self._client = _client(self.cloud, self.silent_s)
-            return self._client
+            if self._wires is None:
+                make = partial(_client, self.cloud, self.silent_s)
+                # a redirect would carry the key to another host
+                self._wires = Wires(make, follow_redirects=False, event_hooks={"request": [_reach_soon]})
+            return self._wires
 
 
 class GeminiEngine(Counting):
@@ -166,7 +177,8 @@ class GeminiEngine(Counting):
         """Nothing to fetch."""
 
 
-def _client(cloud: Cloud, silent_s: float) -> "Client":
+def _client(cloud: Cloud, silent_s: float, http: "httpx2.Client") -> "Client":
+    """Importing it takes a second."""
     from google import genai
 
     # a server of one's own may want no key; the client insists on one
@@ -176,8 +188,7 @@ def _client(cloud: Cloud, silent_s: float) -> "Client":
     options = genai.types.HttpOptions(
         base_url=cloud.base_url or ADDRESS,
         timeout=int(silent_s * 1000),
-        # a redirect would carry the key to another host
-        client_args={"follow_redirects": False, "event_hooks": {"request": [_reach_soon]}},
+        httpx_client=http,
     )
     return genai.Client(api_key=key, vertexai=False, http_options=options)
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -27,9 +28,11 @@ from nexus_pipeline.domain.usage import Usage
 from nexus_pipeline.engines.cloud import Barred, Line, Patience
 from nexus_pipeline.engines.metering import Counting
 from nexus_pipeline.engines.site import Cloud, EngineSite
+from nexus_pipeline.engines.wires import Wires
 from nexus_pipeline.ports import Cancelled as IsCancelled
 
 if TYPE_CHECKING:
+    import httpx2
     from openai import OpenAI
 
 R = TypeVar("R")
@@ -70,37 +73,51 @@ class Api:
         self.cloud = cloud
         self.line = Line(NAME, cloud, folder, told, patience)
         self._lock = threading.Lock()
-        self._client: OpenAI | None = None
+        self._wires: Wires[OpenAI] | None = None
 
     def call(self, do: "Callable[[OpenAI], R]", *, tokens: int, cancelled: IsCancelled) -> R:
         """What one call gives. Raises as `Line.call`; EngineDown too where a key is missing."""
-        client = self._opened()
-        return self.line.call(lambda: _answer(do(client)), tokens=tokens, cancelled=cancelled)
+        wires = self._opened()
+
+        def once() -> R:
+            with wires.lent() as client:
+                return _answer(do(client))
+
+        return self.line.call(once, tokens=tokens, cancelled=cancelled)
 
     def stream(
         self, do: "Callable[[OpenAI], Iterator[R]]", *, tokens: int, cancelled: IsCancelled
     ) -> Generator[R, None, None]:
         """What comes, as it comes. Raises as `Line.stream`; EngineDown too where a key is missing."""
-        client = self._opened()
-        return self.line.stream(lambda: do(client), tokens=tokens, cancelled=cancelled)
+        wires = self._opened()
 
-    def _opened(self) -> "OpenAI":
+        def pieces() -> Iterator[R]:
+            with wires.lent() as client:
+                yield from do(client)
+
+        return self.line.stream(pieces, tokens=tokens, cancelled=cancelled)
+
+    def _opened(self) -> "Wires[OpenAI]":
         missing = lacking(self.cloud)
         if missing:
             raise Barred(missing)
         with self._lock:
-            if self._client is None:
-                from openai import OpenAI, Timeout
+            if self._wires is None:
+                self._wires = Wires(partial(_client, self.cloud), follow_redirects=True)
+            return self._wires
 
-                key = self.cloud.key
-                self._client = OpenAI(
-                    api_key=key.get_secret_value() if key else _NO_KEY,
-                    admin_api_key="",
-                    base_url=self.cloud.base_url or BASE_URL,
-                    timeout=Timeout(READ_S, connect=CONNECT_S),
-                    max_retries=0,
-                )
-            return self._client
+
+def _client(cloud: Cloud, http: "httpx2.Client") -> "OpenAI":
+    from openai import OpenAI, Timeout
+
+    return OpenAI(
+        api_key=cloud.key.get_secret_value() if cloud.key else _NO_KEY,
+        admin_api_key="",
+        base_url=cloud.base_url or BASE_URL,
+        timeout=Timeout(READ_S, connect=CONNECT_S),
+        max_retries=0,
+        http_client=http,
+    )
 
 
 def api(site: EngineSite) -> Api:
