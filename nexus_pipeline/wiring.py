@@ -15,6 +15,7 @@ import psutil
 from nexus_pipeline.blobs import open_blobs
 from nexus_pipeline.blobs.folder import FolderBlobs
 from nexus_pipeline.catalog import SqlCatalog
+from nexus_pipeline.domain import tongues
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import BadAddress, EngineFailed, NexusError
 from nexus_pipeline.domain.items import Item
@@ -311,7 +312,9 @@ class Parts:
     def read_transcript(self, path: Path) -> Transcript:
         """A transcript file: SRT, VTT, Whisper's or WhisperX's JSON. Raises BadTranscript."""
         found = subtitles.read_transcript(path)
-        return found if found.language else replace(found, language=self.language_of(found.text))
+        language = found.language or tongues.mostly(found.segments, None) or self.language_of(found.text)
+        segments = tongues.settled(tongues.read(found.segments, language, self.language_of), language)
+        return replace(found, language=language, segments=segments)
 
     def language_of(self, text: str) -> str | None:
         """Which language a text is in, where that is sure."""

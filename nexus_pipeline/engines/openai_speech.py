@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from nexus_pipeline.domain import tongues
 from nexus_pipeline.domain.errors import Cancelled, EngineEmpty
 from nexus_pipeline.domain.sentences import sentences
 from nexus_pipeline.domain.timeline import Segment, Window, Word
@@ -155,8 +156,10 @@ class _Piece:
     def window(self, heard: "_Heard", first_id: int, language: str | None) -> Window:
         """What was heard in it; ids from `first_id`."""
         stretch = self.stretch
-        segments = tuple(replace(s, id=first_id + n) for n, s in enumerate(heard.segments))
-        told = (heard.language if segments else None) or language
+        told = (heard.language if heard.segments else None) or language
+        # the server tells one language for all of the piece
+        segments = tongues.read(heard.segments, told, languages.detect)
+        segments = tuple(replace(s, id=first_id + n) for n, s in enumerate(segments))
         return Window(stretch.start_s, stretch.end_s, segments, stretch.voiced_s, told, voiced=stretch.voiced)
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 import numpy as np
 from pydantic import TypeAdapter
 
-from nexus_pipeline.domain import errors
+from nexus_pipeline.domain import errors, tongues
 from nexus_pipeline.domain.checking import Voice
 from nexus_pipeline.domain.items import Item, Kind
 from nexus_pipeline.domain.passages import passages
@@ -79,7 +79,7 @@ def _heard(work: Work, parts: Parts, speech: Speech, windows: Iterator[Window]) 
     voiced: list[Span] = []
     voiced_s, language, duration_s = 0.0, work.item.language, work.item.duration_s or 0.0
     for n, window in enumerate(windows):
-        segments += window.segments
+        segments += tongues.each(window)
         voiced += window.voiced
         voiced_s += window.voiced_s
         language = window.language or language
@@ -90,7 +90,9 @@ def _heard(work: Work, parts: Parts, speech: Speech, windows: Iterator[Window]) 
         work.progress(HEARD * done, heard=n if window.segments else None)
         if segments:
             early.tell(segments, language, window.end_s)
-    heard = Transcript(language, speech.name, tuple(segments), Coverage(voiced_s, 0.0))
+    language = tongues.mostly(segments, work.item.language)
+    settled = tongues.settled(segments, language)
+    heard = Transcript(language, speech.name, settled, Coverage(voiced_s, 0.0))
     # English models know nothing else, and the others slip into English rather than out of it
     detect = parts.language_of if language and language != "en" else None
     return heard, Checked(Voice(voiced), detect)
@@ -179,7 +181,7 @@ def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
 
 TRANSCRIPT = Step(
     name="transcript",
-    code_version="2",
+    code_version="3",
     run=one_by_one(transcript),
     needs=("raw",),
     after=("fingerprint",),  # a copy is not heard again
