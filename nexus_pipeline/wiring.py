@@ -31,6 +31,7 @@ from nexus_pipeline.engines import (
     EngineSpec,
     build,
     load,
+    translating,
 )
 from nexus_pipeline.engines.site import Cloud, EngineSite
 from nexus_pipeline.ports import (
@@ -327,9 +328,18 @@ class Parts:
         vocabulary = tuple(dict.fromkeys((*item.vocabulary, *self.settings.vocabulary)))
         return Hints(item.language, item.prompt or self.settings.prompt, vocabulary)
 
+    def untranslatable(self) -> str | None:
+        """What to set because nobody that is chosen translates into a wanted language; None when all is well."""
+        return translating.cannot(self.engines.specs("translation"), self.site, self.settings.translate_to)
+
     def warm_up(self) -> None:
         """Open stores and load models that the first run would wait for; a missing model is the run's business."""
-        for spec in (lambda: self.archive, lambda: self.engines.each("transcript")):
+
+        def told() -> None:
+            if why := self.untranslatable():
+                log.warning("items will not be translated: %s", why)
+
+        for spec in (lambda: self.archive, lambda: self.engines.each("transcript"), told):
             try:
                 spec()
             except NexusError as error:
