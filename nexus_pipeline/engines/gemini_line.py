@@ -122,7 +122,8 @@ class GeminiLine:
                     took = told if (told := used(piece)).numbers else took
                     yield piece
         finally:
-            metering(took)
+            if took.numbers:
+                metering(took)
 
     @contextmanager
     def _asking(self, model: str) -> Iterator[None]:

@@ -166,7 +166,8 @@ class OpenAILanguage(OpenAIEngine):
                         ended = choice.finish_reason or ended
                         self._check_end(ended, refusal=getattr(delta, "refusal", None))
             finally:
-                self._used(took)
+                if took.numbers:
+                    self._used(took)
         if ended is None:
             raise EngineDown(f"{self.name} broke off in the middle of its answer; ask again")
 

@@ -45,11 +45,15 @@ class Wires(Generic[C]):
         with self._lock:
             wire = self._idle.pop() if self._idle else None
         wire = wire or _Wire(self._make, self._told)
+        read = True
         try:
             on_leaving(wire.begin())
             yield wire.client
+        except GeneratorExit:
+            read = False  # of a stream that was not read to its end the vendor's client may leave a connection open
+            raise
         finally:
-            whole = wire.end()
+            whole = wire.end() and read
             with self._lock:
                 keeps = whole and len(self._idle) < IDLE and self.close.alive
                 if keeps:
@@ -66,7 +70,11 @@ class _Wire(Generic[C]):
 
         hooks = [*told.get("event_hooks", {}).get("request", ()), self._traces]
         self._http = httpx2.Client(**{**told, "event_hooks": {"request": hooks}})
-        self.client = make(self._http)
+        try:
+            self.client = make(self._http)
+        except BaseException:
+            self._http.close()
+            raise
         self._lock = threading.Lock()
         self._streams: deque[Any] = deque(maxlen=2)  # a redirect may lead to a second one
         self._busy = self._gone = False
