@@ -14,7 +14,7 @@ LANGUAGES = ("en", "de", "fr")
 
 
 class Tongues:
-    """Obeys what is called of ctranslate2.models.Whisper; `says` is the language of each look, the last one for ever."""
+    """Obeys what is called of ctranslate2.models.Whisper; `says`: the language of each look, the last one for ever."""
 
     is_multilingual = True
 
@@ -27,7 +27,7 @@ class Tongues:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
-    def encode(self, features: Any, to_cpu: bool = False) -> Any:
+    def encode(self, features: Any, *, to_cpu: bool = False) -> Any:
         self.encoded += 1
         return self.real.encode(features, to_cpu=to_cpu)
 
@@ -41,7 +41,8 @@ class Tongues:
         return [(f"<|{language}|>", probability), *rest]
 
     def generate(self, encoded: Any, prompts: Sequence[Sequence[int]], **how: Any) -> Any:
-        self.asked += [prompt[self._at(prompt) + 1] for prompt in prompts]
+        for prompt in prompts:
+            self.asked += prompt[self._at(prompt) + 1 : self._at(prompt) + 2]
         return self.real.generate(encoded, [self._plain(prompt) for prompt in prompts], **how)
 
     def align(self, encoded: Any, start: Sequence[int], *told: Any, **how: Any) -> Any:

@@ -1,9 +1,9 @@
 """The line to a vendor's API: calls under way, tokens a minute, retries, a breaker, and a way out for who cancels.
 
 Limits, the breaker and the wait that a vendor asks for hold for all processes of this machine that share a cache
-folder. Who is left alone is hung up on, so that it holds no place among the calls under way. Vendors' clients retry nothing themselves: everything is decided here, once for all of
-them. What a vendor says stays out of errors and logs, for it may repeat words of the item: an error of ours carries
-no trace of the vendor's.
+folder. Who is left alone is hung up on, so that it holds no place among the calls under way. Vendors' clients retry
+nothing themselves: everything is decided here, once for all of them. What a vendor says stays out of errors and logs,
+for it may repeat words of the item: an error of ours carries no trace of the vendor's.
 """
 
 import hashlib

@@ -84,7 +84,7 @@ def ask(
 
 
 def tell(
-    line: GeminiLine, model: str, system: str, question: str, cancelled: IsCancelled, metering: Metering
+    line: GeminiLine, model: str, system: str, question: str, *, cancelled: IsCancelled, metering: Metering
 ) -> Iterator[str]:
     """The answer's text in pieces as they come. Raises as `ask`, and EngineDown for a stream that breaks off."""
 

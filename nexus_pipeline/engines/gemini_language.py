@@ -49,4 +49,4 @@ class GeminiLanguage(GeminiEngine):
 
     def tell(self, system: str, question: str, cancelled: IsCancelled) -> Iterator[str]:
         """The answer's text in pieces as they come. Raises as the port says."""
-        return gemini_answers.tell(self.line, self.model, system, question, cancelled, self._used)
+        return gemini_answers.tell(self.line, self.model, system, question, cancelled=cancelled, metering=self._used)

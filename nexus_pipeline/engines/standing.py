@@ -94,7 +94,7 @@ class Standing:
             until = time.time() + self._open_s if count >= self._most else 0.0
             self._keep(db, replace(now, outages=count, open_until=until, trial_until=0.0, said=said))
         if count == self._most:
-            log.warning("breaker line=%s open=%s", self._name, True)
+            log.warning("breaker line=%s open=True", self._name)
 
     def gave_up(self) -> None:
         """A trial ended without telling anything."""
@@ -113,7 +113,7 @@ class Standing:
             after = replace(now, **told)  # type: ignore[arg-type]  # each by its name
             self._keep(db, after)
         if now.outages >= self._most > after.outages:
-            log.warning("breaker line=%s open=%s", self._name, False)
+            log.warning("breaker line=%s open=False", self._name)
 
     def _now(self) -> _Now:
         with self._opened() as db:

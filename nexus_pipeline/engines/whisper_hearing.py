@@ -90,9 +90,7 @@ class Hearing:
             return {}
         self.model.stay(self.language if self._sure else None)
         groups: dict[str, list[Stretch]] = {}
-        for stretch, (tongue, probability) in zip(
-            voiced, self.model.tongues([s.audio for s in voiced]), strict=True
-        ):
+        for stretch, (tongue, probability) in zip(voiced, self.model.tongues([s.audio for s in voiced]), strict=True):
             self._learn(tongue, probability)
             groups.setdefault(tongue, []).append(stretch)
         return groups

@@ -42,10 +42,10 @@ class Metered(Protocol):
 def metered(engine: E, metering: Metering) -> E:
     """An engine of any kind that tells what its calls take; one that reports nothing, such as a local one, as it is.
 
-        meter = Meter()
-        pieces = metered(answerer, meter).answer(question, passages, cancelled)
-        ...                # read them to their end: a stream tells what it took when it is over
-        meter.usage        # Usage(tokens_in=812, tokens_out=64); None each where nothing was reported
+    meter = Meter()
+    pieces = metered(answerer, meter).answer(question, passages, cancelled)
+    ...                # read them to their end: a stream tells what it took when it is over
+    meter.usage        # Usage(tokens_in=812, tokens_out=64); None each where nothing was reported
     """
     return engine.metered(metering) if isinstance(engine, Metered) else engine
 

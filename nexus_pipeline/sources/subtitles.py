@@ -1,9 +1,9 @@
 """Transcripts as files: read beside an item (SRT, WebVTT, Whisper's and WhisperX's JSON), and written for people.
 
 What a file is, is told from its contents. A speaker is `<v Name>` in WebVTT and `[Name]: ` in SRT, which is what is
-written here and what WhisperX writes; `Name: ` counts where the same name opens at least two cues. A cue in another language
-than the rest is `<lang de>` in WebVTT; SRT has no way to say it. Written by hand:
-webvtt-py would drop what stands in angle brackets, pysubs2 what stands in braces.
+written here and what WhisperX writes; `Name: ` counts where the same name opens at least two cues. A cue in another
+language than the rest is `<lang de>` in WebVTT; SRT has no way to say it. Written by hand: webvtt-py would drop what
+stands in angle brackets, pysubs2 what stands in braces.
 """
 
 import html

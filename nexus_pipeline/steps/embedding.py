@@ -50,8 +50,7 @@ def _vectors(
     texts = [p.indexed_text for found, own in zip(cut, kept, strict=True) if own is None for p in found]
     fresh = embedder.embed(texts) if texts else np.zeros((0, embedder.dimensions), np.float32)
     letters = [
-        0 if own is not None else sum(len(p.indexed_text) for p in found)
-        for found, own in zip(cut, kept, strict=True)
+        0 if own is not None else sum(len(p.indexed_text) for p in found) for found, own in zip(cut, kept, strict=True)
     ]
     out, at = [], 0
     for work, found, own in zip(works, cut, kept, strict=True):

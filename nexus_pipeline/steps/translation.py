@@ -41,7 +41,7 @@ def translation(work: Work, parts: Parts) -> Landed:
             work.progress((n + done) / len(wanted))
 
         try:
-            found[to], because = _into(to, work, parts, said, engines, progress)
+            found[to], because = _into(to, work, parts, said, engines=engines, progress=progress)
         except EngineError as refused:
             failed.append(_named(refused, to))
         else:
@@ -63,7 +63,7 @@ def translation(work: Work, parts: Parts) -> Landed:
 
 
 def _into(
-    to: str, work: Work, parts: Parts, said: Transcript, engines: Sequence[Translator], progress: Progress
+    to: str, work: Work, parts: Parts, said: Transcript, *, engines: Sequence[Translator], progress: Progress
 ) -> tuple[Translation, str | None]:
     """The kept translation, or a new one, which is kept; and who could not make it, where another engine did."""
     of = results.said_key(work.item, parts)

@@ -40,7 +40,9 @@ def says(body):
         lines = json.loads(asked)["lines"]
         return json.dumps({"lines": [{"id": one["id"], "text": GERMAN[one["text"]]} for one in lines]})
     if form:
-        return json.dumps(told(summary="They talk about a piano.", action_items=[promise(QUOTE, 12.0, assignee="Sara")]))
+        return json.dumps(
+            told(summary="They talk about a piano.", action_items=[promise(QUOTE, 12.0, assignee="Sara")])
+        )
     return "It is behind the red door [1], they say [7]."
 
 

@@ -1,4 +1,4 @@
-"""What engines report of tokens: added up by whoever keeps count, of each call, also of streams and of those that fail."""
+"""What engines report of tokens: added up by whoever keeps count, of each call, of streams and of those that fail."""
 
 import threading
 

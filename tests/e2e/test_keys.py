@@ -65,7 +65,7 @@ def echoing():
             self.end_headers()
             self.wfile.write(data)
 
-        do_POST = do_PATCH = do_DELETE = do_GET
+        do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - as the library wants them
 
         def log_message(self, *_told):
             pass
