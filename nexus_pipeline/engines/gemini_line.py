@@ -190,8 +190,17 @@ def _client(cloud: Cloud, silent_s: float, http: "httpx2.Client") -> "Client":
         base_url=cloud.base_url or ADDRESS,
         timeout=int(silent_s * 1000),
         httpx_client=http,
+        httpx_async_client=_nobodys(),
     )
     return genai.Client(api_key=key, vertexai=False, http_options=options)
+
+
+@lru_cache(maxsize=1)
+def _nobodys() -> "httpx2.AsyncClient":
+    """Never used; the client would make one of its own each time, and read all certificates for it."""
+    import httpx2
+
+    return httpx2.AsyncClient()
 
 
 def _reach_soon(request: Any) -> None:

@@ -44,7 +44,7 @@ class Wires(Generic[C]):
         """A client for one call, whose connections are shut down when nobody waits for the call any more."""
         with self._lock:
             wire = self._idle.pop() if self._idle else None
-        wire = wire or _Wire(self._make, self._told)
+        wire = wire or self._new()
         read = True
         try:
             on_leaving(wire.begin())
@@ -60,6 +60,14 @@ class Wires(Generic[C]):
                     self._idle.append(wire)
             if not keeps:
                 wire.close()
+
+    def _new(self) -> "_Wire[C]":
+        import httpx2
+
+        with self._lock:  # once: reading the certificates takes longer than all the rest
+            if "verify" not in self._told:
+                self._told["verify"] = httpx2.create_ssl_context()
+        return _Wire(self._make, self._told)
 
 
 class _Wire(Generic[C]):

@@ -35,9 +35,8 @@ LONG = "3600"
 def says(body):
     """What a model that does as it is told answers: a form, lines, or words."""
     form = body.get("generationConfig", {}).get("responseJsonSchema", {})
-    asked = "".join(part["text"] for content in body["contents"] for part in content["parts"])
     if "lines" in form.get("properties", {}):
-        lines = json.loads(asked)["lines"]
+        lines = json.loads(body["contents"][0]["parts"][0]["text"])["lines"]  # a complaint may stand behind it
         return json.dumps({"lines": [{"id": one["id"], "text": GERMAN[one["text"]]} for one in lines]})
     if form:
         return json.dumps(
@@ -175,7 +174,7 @@ def test_an_answer_in_a_wrong_form_is_asked_for_once_more_and_then_has_failed(pa
 def test_an_answer_of_nothing_is_an_error_of_its_own(parts, items, gemini):
     item = go(parts, items)
     assert item.state is ItemState.DONE
-    gemini.always = server.nothing
+    gemini.always = server.finish("STOP")
     with pytest.raises(EngineEmpty):
         answered(parts)
 

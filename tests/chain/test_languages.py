@@ -17,6 +17,8 @@ from tests.speech import MODELS, SENTENCES, SPEECH, speak
 from tests.tongues import speaking, taught
 from tests.unit.test_tongues import ENGLISH, GERMAN
 
+# the small model looks at 8 s of these at a time; what is in another language for less than 20 s is heard again
+
 
 @pytest.fixture
 def parts(tmp_path):
@@ -46,7 +48,7 @@ def test_subtitles_in_two_languages_say_which_is_which(parts):
 def test_what_the_model_heard_in_another_language_is_kept(parts, monkeypatch, tmp_path):
     new = drop(parts, "talk.wav", speak(tmp_path / "talk.wav", SENTENCES * 2))
     [speech] = parts.engines.each("transcript")
-    with speaking(monkeypatch, ("en", 0.9), ("en", 0.9), ("de", 0.95)):
+    with speaking(monkeypatch, *[("en", 0.9)] * 5, ("de", 0.95)):
         taught(speech._model(lambda: False))
     item = go(parts, new)
     language, segments, vtt = read(parts, item)
@@ -58,7 +60,7 @@ def test_what_the_model_heard_in_another_language_is_kept(parts, monkeypatch, tm
 def test_the_language_of_most_of_it_is_the_items_whichever_was_heard_first(parts, monkeypatch, tmp_path):
     new = drop(parts, "talk.wav", speak(tmp_path / "talk.wav", SENTENCES * 2))
     [speech] = parts.engines.each("transcript")
-    with speaking(monkeypatch, ("de", 0.9), ("en", 0.95)):
+    with speaking(monkeypatch, *[("de", 0.9)] * 3, ("en", 0.95)):
         taught(speech._model(lambda: False))
     item = go(parts, new)
     language, segments, _ = read(parts, item)
