@@ -191,6 +191,9 @@ def _refused(answer: httpx.Response, url: str) -> errors.NexusError:
         return errors.StoreError(
             f"what answers at {url} is no Nexus (status {answer.status_code}): is NEXUS_URL right?"
         )
+    sent = answer.request.headers.get("authorization", "").removeprefix("Bearer ")
+    if sent:  # a server that repeats what it was sent must not have the key printed
+        detail = detail.replace(sent, "[key]")
     known = {kind.code: kind for kind in _kinds(errors.NexusError)}
     return known.get(code, errors.BadInput if answer.is_client_error else errors.StoreError)(detail)
 

@@ -27,6 +27,7 @@ from tests.running import srt
 from tests.speech import SENTENCES, SPEECH, speak
 from tests.stores import forms, places
 
+pytestmark = pytest.mark.timeout(900)
 KEYS = {
     "NEXUS_GEMINI_API_KEY": "aiza-planted+gemini/3f9b=7c",
     "NEXUS_OPENAI_API_KEY": "sk-planted+openai/51d0=e2",
@@ -183,16 +184,15 @@ def lived(site, tmp_path_factory):
     items = site.add(text, 3)
     some = items[0].id
     for arguments in (
-        ["ls"], ["ls", "--json"], ["show", some], ["show", some, "--json"], ["transcript", some], ["search", "piano"],
-        ["models"], ["doctor"], ["doctor", "--json"], ["retry", some], ["care"], ["nonsense"],
+        ["ls", "--json"], ["show", some], ["transcript", some], ["search", "piano"], ["models"], ["doctor"],
+        ["retry", some], ["nonsense"],
     ):  # fmt: skip
         site.run(*arguments)
     nowhere = f"http://127.0.0.1:{free_port()}"
     site.run("doctor", NEXUS_S3_ENDPOINT=nowhere)
-    site.run("models", NEXUS_GEMINI_BASE_URL=nowhere, NEXUS_OPENAI_BASE_URL=nowhere)
     with echoing() as elsewhere:
         here = f"http://127.0.0.1:{site.nexus.port}"
-        asked = {here: ("ls", "show", "search"), nowhere: ("ls", "doctor"), elsewhere: ("ls", "show", "search", "rm")}
+        asked = {here: ("ls", "search"), nowhere: ("ls",), elsewhere: ("ls", "show", "rm")}
         for url, commands in asked.items():
             for command in commands:
                 more = {"show": [some], "search": ["piano"], "rm": [some, "--yes"]}.get(command, [])
