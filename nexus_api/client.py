@@ -274,6 +274,9 @@ def _refused(answer: httpx.Response, url: str) -> errors.NexusError:
         return errors.StoreError(
             f"what answers at {url} is no Nexus (status {answer.status_code}): is NEXUS_URL right?"
         )
+    sent = answer.request.headers.get("authorization", "").removeprefix("Bearer ")
+    if sent:  # a server that repeats what it was sent must not have the key printed
+        detail = detail.replace(sent, "[key]")
     found = _known(code, errors.BadInput if answer.is_client_error else errors.StoreError)(detail)
     found.retryable = bool(told.get("retryable", found.retryable))
     return found

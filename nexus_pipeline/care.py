@@ -1,14 +1,18 @@
 """Upkeep on a schedule, as Dagster jobs and assets; and the job by which people give URLs in the UI."""
 
 import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.storage.runs import SqliteRunStorage
 
 from nexus_pipeline import upkeep
+from nexus_pipeline.domain.chain import STEPS
+from nexus_pipeline.domain.errors import BadInput, EngineFailed
+from nexus_pipeline.engines import NONE, EngineSpec, load
 from nexus_pipeline.lanes import LANE_TAG, UNDER_WAY
-from nexus_pipeline.wiring import Parts, intake
+from nexus_pipeline.wiring import CATALOGUES, Parts, intake
 
 CHANGES_KEPT = timedelta(days=7)
 """How long event streams can be resumed; an older cursor is told to start anew."""
@@ -78,6 +82,8 @@ def items_erased(context: dg.SensorEvaluationContext, parts: dg.ResourceParam[Pa
 
 # ---------------------------------------------------------------- people give URLs
 
+CHOSEN = frozenset(CATALOGUES) & frozenset(STEPS) - {"embedding"}
+"""Steps for which an item may have an engine of its own; all vectors lie in one space."""
 ITEMS_TAG = "nexus/items"
 """On a run of `ingest`: the items that it asked for."""
 
@@ -89,12 +95,28 @@ class IngestConfig(dg.Config):
     title: str | None = None
     tags: list[str] = []
     language: str | None = None
+    prompt: str | None = None
+    """What the speech engine is told before it listens."""
+    vocabulary: list[str] = []
+    """Names and jargon that may be said."""
+    engines: dict[str, str] = {}
+    """Engines of these items, step: engine:model, e.g. {"transcript": "faster-whisper:small"}."""
 
 
 @dg.op(description="Writes requests into the inbox, nothing else; the inbox's sensor does the rest.")
 def request_urls(context: dg.OpExecutionContext, config: IngestConfig, parts: dg.ResourceParam[Parts]) -> None:
-    """Asking twice is the same item. Raises BadAddress for what is no http(s) address, before anything is written."""
-    said = intake.Said(title=config.title, tags=tuple(config.tags), language=config.language)
+    """Asking twice is the same item.
+
+    Raises, before anything is written, BadAddress for what is no http(s) address, BadInput for engines that are none.
+    """
+    said = intake.Said(
+        title=config.title,
+        tags=tuple(config.tags),
+        language=config.language,
+        engines=_engines(config.engines),
+        prompt=config.prompt,
+        vocabulary=tuple(dict.fromkeys(word.strip() for word in config.vocabulary if word.strip())),
+    )
     items = [intake.requested(parts.followed(url), said) for url in config.urls]
     context.instance.add_run_tags(context.run.run_id, {ITEMS_TAG: ",".join(item.id for item in items)})
     for item in items:
@@ -108,8 +130,24 @@ def ingest() -> None:
     request_urls()
 
 
+def _engines(told: Mapping[str, str]) -> dict[str, str]:
+    """As an item has them. Raises BadInput for a step without a choice, and for an engine that it does not have."""
+    chosen = {}
+    for step, specs in told.items():
+        if step not in CHOSEN:
+            raise BadInput(f"an item chooses no engine for {step!r}, only for one of {', '.join(sorted(CHOSEN))}")
+        try:
+            several = EngineSpec.parse_all(specs)
+            for spec in several:
+                load(CATALOGUES[step], spec.engine)
+        except EngineFailed as error:
+            raise BadInput(f"the engine of {step}: {error}") from error
+        chosen[step] = ",".join(map(str, several)) or NONE
+    return chosen
+
+
 def _forget_requests(instance: dg.DagsterInstance, parts: Parts) -> int:
-    """Delete runs of `ingest` that asked for items which were erased: their config repeats address, title and tags."""
+    """Delete runs of `ingest` that asked for items which were erased: their config repeats what was said of them."""
     gone = 0
     for run in instance.get_runs(dg.RunsFilter(job_name=ingest.name)):
         asked = [item_id for item_id in run.tags.get(ITEMS_TAG, "").split(",") if item_id]

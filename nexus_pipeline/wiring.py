@@ -16,6 +16,7 @@ from nexus_pipeline.blobs import open_blobs
 from nexus_pipeline.blobs.folder import FolderBlobs
 from nexus_pipeline.blobs.growing import GrowingFiles
 from nexus_pipeline.catalog import SqlCatalog
+from nexus_pipeline.domain import tongues
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.errors import BadAddress, EngineFailed, NexusError
 from nexus_pipeline.domain.items import Item
@@ -31,6 +32,7 @@ from nexus_pipeline.engines import (
     EngineSpec,
     build,
     load,
+    translating,
 )
 from nexus_pipeline.engines.site import Cloud, EngineSite
 from nexus_pipeline.ports import (
@@ -323,7 +325,9 @@ class Parts:
     def read_transcript(self, path: Path) -> Transcript:
         """A transcript file: SRT, VTT, Whisper's or WhisperX's JSON. Raises BadTranscript."""
         found = subtitles.read_transcript(path)
-        return found if found.language else replace(found, language=self.language_of(found.text))
+        language = found.language or tongues.mostly(found.segments, None) or self.language_of(found.text)
+        segments = tongues.settled(tongues.read(found.segments, language, self.language_of), language)
+        return replace(found, language=language, segments=segments)
 
     def language_of(self, text: str) -> str | None:
         """Which language a text is in, where that is sure."""
@@ -336,9 +340,18 @@ class Parts:
         vocabulary = tuple(dict.fromkeys((*item.vocabulary, *self.settings.vocabulary)))
         return Hints(item.language, item.prompt or self.settings.prompt, vocabulary)
 
+    def untranslatable(self) -> str | None:
+        """What to set because nobody that is chosen translates into a wanted language; None when all is well."""
+        return translating.cannot(self.engines.specs("translation"), self.site, self.settings.translate_to)
+
     def warm_up(self) -> None:
         """Open stores and load models that the first run would wait for; a missing model is the run's business."""
-        for spec in (lambda: self.archive, lambda: self.engines.each("transcript")):
+
+        def told() -> None:
+            if why := self.untranslatable():
+                log.warning("items will not be translated: %s", why)
+
+        for spec in (lambda: self.archive, lambda: self.engines.each("transcript"), told):
             try:
                 spec()
             except NexusError as error:

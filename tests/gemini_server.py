@@ -39,6 +39,9 @@ READ = frozenset(
 )
 """Keywords of a JSON schema that it reads."""
 
+USED = {"promptTokenCount": 3, "candidatesTokenCount": 2, "thoughtsTokenCount": 4, "totalTokenCount": 9}
+"""What each answer, and each piece of a stream, says that it took so far."""
+
 EAR = FasterWhisper(NANO, MODELS)
 """One for all servers of a process; loaded when first something is heard."""
 Fault = Callable[["Gemini"], None]
@@ -176,7 +179,8 @@ class Gemini(BaseHTTPRequestHandler):
             self.error(400, "INVALID_ARGUMENT")
             return
         sizes = [one.get("outputDimensionality", 3072) for one in requests]
-        self.json({"embeddings": [{"values": hashed(t, n)} for t, n in zip(texts, sizes, strict=True)]})
+        vectors = [{"values": hashed(t, n)} for t, n in zip(texts, sizes, strict=True)]
+        self.json({"embeddings": vectors, "usageMetadata": {"promptTokenCount": len(texts)}})
 
     # ------------------------------------------------------------ ways to answer
 
@@ -235,7 +239,7 @@ def answered(text: str | None, finish: str | None = "STOP") -> dict[str, Any]:
         candidate["content"] = {"role": "model", "parts": [{"text": text}]}
     if finish is not None:
         candidate["finishReason"] = finish
-    return {"candidates": [candidate], "usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 5}}
+    return {"candidates": [candidate], "usageMetadata": USED}
 
 
 def pieces(text: str, finish: str | None = "STOP") -> list[dict[str, Any]]:

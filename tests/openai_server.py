@@ -34,6 +34,10 @@ DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072}
 WORDS = "These are the words of the model."
 KEY = "sk-planted-5d1c77aa"
 
+USED = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+"""What an answer says that it took."""
+_CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "m"}
+
 Answer = Callable[[list[dict[str, str]], dict[str, Any] | None], str]
 
 
@@ -97,6 +101,8 @@ class Server:
         """The forms of answers that it knows."""
         self.holds_to_schema = True
         """Whether the model's answers are in the form of the schema without being told so in words."""
+        self.counts = True
+        """Whether it knows how to say what a stream took."""
         self.timed = True
         """Whether it gives times of what it hears."""
         self.answer: Answer = _plausible
@@ -186,6 +192,10 @@ class _Handler(BaseHTTPRequestHandler):
         if form.get("type") == "json_object" and "json" not in json.dumps(body["messages"]).lower():
             self._refuse(Fault(400, None, "invalid_request_error", "messages"))
             return
+        counts = body.get("stream_options", {}).get("include_usage", False)
+        if counts and not server.counts:
+            self._refuse(Fault(400, None, "invalid_request_error", "stream_options"))
+            return
         schema = form.get("json_schema", {}).get("schema")
         in_words = [m for m in body["messages"] if "JSON schema:\n" in m["content"]]
         if in_words:
@@ -194,15 +204,14 @@ class _Handler(BaseHTTPRequestHandler):
             schema = None
         said = server.answer(body["messages"], schema) if fault.content is None else fault.content
         if body.get("stream"):
-            self._stream(said, fault)
+            self._stream(said, fault, counts=counts)
             return
         message = {"role": "assistant", "content": None if fault.refusal else said, "refusal": fault.refusal}
         choice = {"index": 0, "message": message, "finish_reason": fault.finish or "stop"}
-        usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
         answer = {"id": "c", "object": "chat.completion", "created": 0, "model": body["model"], "choices": [choice]}
-        self._send_json({**answer, "usage": usage}, fault)
+        self._send_json({**answer, "usage": USED}, fault)
 
-    def _stream(self, said: str, fault: Fault) -> None:
+    def _stream(self, said: str, fault: Fault, *, counts: bool) -> None:
         self._head(200, "text/event-stream", {"Transfer-Encoding": "chunked"})
         for n, word in enumerate(re.findall(r"\S+\s*", said)):
             if n == fault.cut_after:
@@ -216,12 +225,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._chunk({"error": {"message": fault.says, "type": fault.kind, "code": fault.code}})
         elif fault.finish != "none":
             self._event({}, fault.finish or "stop")
+        if counts:
+            self._chunk({**_CHUNK, "choices": [], "usage": USED})
         self._raw(b"data: [DONE]\n\n")
         self.wfile.write(b"0\r\n\r\n")
 
     def _event(self, delta: dict[str, Any], finish: str | None = None) -> None:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        self._chunk({"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [choice]})
+        self._chunk({**_CHUNK, "choices": [choice]})
 
     def _chunk(self, told: dict[str, Any]) -> None:
         self._raw(f"data: {json.dumps(told)}\n\n".encode())
@@ -244,7 +255,8 @@ class _Handler(BaseHTTPRequestHandler):
         segments = [s for window in windows for s in window.segments]
         text = " ".join(s.text for s in segments)
         if not verbose:
-            self._send_json({"text": text}, fault)
+            usage = {"type": "tokens", "input_tokens": 14, "output_tokens": 45, "total_tokens": 59}
+            self._send_json({"text": text, "usage": usage}, fault)
             return
         told = {"task": "transcribe", "language": "english", "duration": windows[-1].end_s, "text": text}
         told["segments"] = [

@@ -1,16 +1,16 @@
 """The line to a vendor's API: calls under way, tokens a minute, retries, a breaker, and a way out for who cancels.
 
-Limits hold for all processes of this machine that share a cache folder; the breaker, and the wait that a vendor asks
-for, are each process's own. Vendors' clients retry nothing themselves: everything is decided here, once for all of
-them. What a vendor says stays out of errors and logs, for it may repeat words of the item: an error of ours carries
-no trace of the vendor's.
+Limits, the breaker and the wait that a vendor asks for hold for all processes of this machine that share a cache
+folder. Who is left alone is hung up on, so that it holds no place among the calls under way. Vendors' clients retry
+nothing themselves: everything is decided here, once for all of them. What a vendor says stays out of errors and logs,
+for it may repeat words of the item: an error of ours carries no trace of the vendor's.
 """
 
-import logging
+import hashlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from circuitbreaker import STATE_CLOSED, STATE_HALF_OPEN, CircuitBreaker
 from portalocker import NamedBoundedSemaphore
 from pyrate_limiter import Duration, Rate, RateItem, SQLiteBucket
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_after_delay
@@ -26,9 +25,8 @@ from tenacity import wait_exponential_jitter as backoff
 
 from nexus_pipeline.domain.errors import Cancelled, EngineBusy, EngineDown, NexusError
 from nexus_pipeline.engines.site import Cloud
+from nexus_pipeline.engines.standing import Standing
 from nexus_pipeline.ports import Cancelled as IsCancelled
-
-log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 TRIES = 4
@@ -44,6 +42,7 @@ LOOK_S = 0.1
 UNIT = 1000
 """Tokens are counted in thousands: the limiter keeps a row for each unit."""
 _END: Any = object()
+_here = threading.local()  # `came`: the call that this thread makes
 
 
 class Barred(EngineDown):
@@ -85,15 +84,14 @@ class Line:
         """
         self.name, self.cloud, self.patience = name, cloud, patience or Patience()
         self._folder, self._told = folder, told
-        self._breaker = CircuitBreaker(self.patience.outages, self.patience.open_s, EngineDown, name)
-        self._trying = False  # whether one call looks if the vendor is back
-        self._not_before = 0.0  # time.monotonic() until which the vendor asked to wait
-        self._lock = threading.Lock()
+        bears = self.patience
+        path = folder / f"{name}.standing.sqlite"
+        self._standing = Standing(name, path, _who(cloud), outages=bears.outages, open_s=bears.open_s)
         self._first = threading.Lock()  # who waits for tokens first, gets them first
         self._bucket: SQLiteBucket | None = None
 
     def call(self, do: Callable[[], R], *, tokens: int, cancelled: IsCancelled) -> R:
-        """What `do` gives. It may be left behind in its thread when a person cancels: bound it by time-outs.
+        """What `do` gives. It is left behind in its thread when a person cancels, and told so by `on_leaving`.
 
         Args:
             do: One call of the vendor's client.
@@ -108,15 +106,18 @@ class Line:
         """
         return self._again_and_again(lambda: self._once(do, tokens, cancelled), cancelled)
 
-    def stream(self, open_: Callable[[], Iterator[R]], *, tokens: int, cancelled: IsCancelled) -> Iterator[R]:
+    def stream(
+        self, open_: Callable[[], Iterator[R]], *, tokens: int, cancelled: IsCancelled
+    ) -> Generator[R, None, None]:
         """What `open_`'s iterator gives, as it comes; tried again only while nothing has come. Raises as `call`."""
         came, piece = self._again_and_again(lambda: self._begun(open_, tokens, cancelled), cancelled)
         try:
             while piece is not _END:
                 yield piece
-                piece = self._counted(lambda: self._next(came, cancelled))
+                with self._telling():
+                    piece = self._next(came, cancelled)
         finally:
-            came.left.set()
+            came.leave()
 
     # ------------------------------------------------------------ one call
 
@@ -126,6 +127,7 @@ class Line:
         come = _Came()
 
         def run() -> None:
+            _here.came = come
             try:
                 with self._slot(come):
                     future.set_result(do())
@@ -149,6 +151,7 @@ class Line:
         came = _Came()
 
         def run() -> None:
+            _here.came = came
             try:
                 with self._slot(came):
                     pieces = open_()
@@ -178,10 +181,10 @@ class Line:
     def _look(self, come: "_Came", cancelled: IsCancelled) -> None:
         """Leave it alone when a person wants that, or when it has taken too long."""
         if cancelled():
-            come.left.set()
+            come.leave()
             raise Cancelled(f"stopped while {self.name} was asked")
         if come.lives_at is not None and time.monotonic() - come.lives_at > self.patience.answer_s:
-            come.left.set()
+            come.leave()
             raise EngineDown(f"{self.name} did not end its answer in {self.patience.answer_s:.0f} s")
 
     def _ours(self, error: BaseException) -> BaseException:
@@ -201,7 +204,7 @@ class Line:
             return max(_asked_s(state), float(waits(state)))
 
         def enough(state: RetryCallState) -> bool:
-            return ends(state) or _asked_s(state) > bears.longest_wait_s or self._breaker.opened
+            return ends(state) or _asked_s(state) > bears.longest_wait_s or self._standing.open
 
         retrying = Retrying(
             retry=retry_if_exception(lambda e: isinstance(e, EngineBusy | EngineDown) and not isinstance(e, Barred)),
@@ -215,59 +218,37 @@ class Line:
 
     def _when_let(self, do: Callable[[], R], cancelled: IsCancelled) -> R:
         """Do it when the vendor's own wait is over, unless that is long or the breaker is open."""
-        wait_s = self._not_before - time.monotonic()
+        wait_s = self._standing.wait_s
         if wait_s > self.patience.longest_wait_s:
             busy = EngineBusy(f"{self.name} wants to be asked again in {wait_s:.0f} s")
             busy.retry_after_s = wait_s
             raise busy
         _sleep(wait_s, self.name, cancelled)
-        tries = self._let()
+        tries = self._standing.let()
         try:
-            return self._counted(do)
+            with self._telling():
+                answer = do()
+            self._standing.answered()
         finally:
             if tries:
-                self._trying = False
+                self._standing.gave_up()
+        return answer
 
-    def _let(self) -> bool:
-        """Whether this call tries if the vendor is back: one alone does. Raises EngineDown while it is open."""
-        with self._lock:
-            if self._breaker.state == STATE_CLOSED:
-                return False
-            if self._breaker.state == STATE_HALF_OPEN and not self._trying:
-                self._trying = True
-                return True
-            wait_s = max(1, self._breaker.open_remaining)
-            raise EngineDown(
-                f"{self.name} has not answered {self.patience.outages} times in a row and is asked again in "
-                f"{wait_s} s: {self._breaker.last_failure}"
-            )
-
-    def _counted(self, do: Callable[[], R]) -> R:
-        """Do it, and tell the breaker whether the vendor answered."""
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Other processes learn of an outage, and of the wait that the vendor asks for."""
         try:
-            answer = do()
+            yield
         except Cancelled:
             raise
         except NexusError as error:
-            self._tell_breaker(error)
-            if error.retry_after_s is not None:
-                self._not_before = max(self._not_before, time.monotonic() + error.retry_after_s)
-            raise
-        self._tell_breaker(None)
-        return answer
-
-    def _tell_breaker(self, error: NexusError | None) -> None:
-        outage = isinstance(error, EngineDown) and not isinstance(error, Barred)
-        with self._lock:
-            was_open = self._breaker.state != STATE_CLOSED
-            if outage:
-                # an error of its own: it is kept, and what was raised holds whole requests by its traceback
-                self._breaker.__exit__(EngineDown, EngineDown(str(error)), None)
+            if isinstance(error, EngineDown) and not isinstance(error, Barred):
+                self._standing.outage(str(error))
             else:
-                self._breaker.reset()
-            is_open = self._breaker.state != STATE_CLOSED
-        if is_open != was_open:
-            log.warning("breaker line=%s open=%s", self.name, is_open)
+                self._standing.answered()
+            if error.retry_after_s is not None:
+                self._standing.asks_to_wait(error.retry_after_s)
+            raise
 
     # ------------------------------------------------------------ limits
 
@@ -325,15 +306,47 @@ class _Came:
         self.queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.left = threading.Event()
         self.lives_at: float | None = None
+        self._lock = threading.Lock()
+        self._hang_up: Callable[[], None] | None = None
 
     def put(self, piece: Any) -> None:
         self.lives_at = time.monotonic()
         self.queue.put(piece)
 
+    def leave(self) -> None:
+        """Nobody waits any more."""
+        with self._lock:
+            self.left.set()
+            hang_up = self._hang_up
+        if hang_up is not None:
+            hang_up()
+
+    def on_leaving(self, hang_up: Callable[[], None]) -> None:
+        with self._lock:
+            self._hang_up = hang_up
+        if self.left.is_set():
+            hang_up()
+
+
+def on_leaving(hang_up: Callable[[], None]) -> None:
+    """Within a line's call: done at once, in another thread, when nobody waits for the call any more.
+
+    It may be done after the call has ended, too, and more than once.
+    """
+    came: _Came | None = getattr(_here, "came", None)
+    if came is not None:
+        came.on_leaving(hang_up)
+
 
 class _Failed:
     def __init__(self, error: BaseException) -> None:
         self.error = error
+
+
+def _who(cloud: Cloud) -> str:
+    """A key and an address, told apart from others without telling them."""
+    key = cloud.key.get_secret_value() if cloud.key else ""
+    return hashlib.sha256(f"{cloud.base_url or ''}\0{key}".encode()).hexdigest()[:16]
 
 
 def _asked_s(state: RetryCallState) -> float:

@@ -130,7 +130,8 @@ class FasterWhisper:
     def transcribe(self, audio: Path, duration_s: float, hints: Hints, cancelled: IsCancelled) -> Iterator[Window]:
         """Windows in order of time, each as soon as it is heard, one beginning where the one before ends.
 
-        A language that the model does not know is heard for instead. Raises ModelMissing, EngineFailed, Cancelled.
+        The language is heard for in each look; a segment says it where it is another one than the recording's, which
+        is the one that was told, or the first that is sure. Raises ModelMissing, EngineFailed, Cancelled.
         """
         model = self._model(cancelled)
         hearing = self._hearing(model, hints, cancelled, Way(previous=self.previous))
@@ -224,11 +225,12 @@ class FasterWhisper:
     def _load(self, cancelled: IsCancelled) -> Any:
         folder = whisper_models.folder(self.model, *self.places) or self._fetched(cancelled)
         import ctranslate2
-        from faster_whisper import WhisperModel
+
+        from nexus_pipeline.engines.polyglot import Polyglot
 
         cuda = ctranslate2.get_cuda_device_count() > 0
         with as_engine_failed(f"the speech model in {folder} cannot be loaded: fetch or copy it again"):
-            loaded = WhisperModel(
+            loaded = Polyglot(
                 str(folder),
                 device="cuda" if cuda else "cpu",
                 compute_type="float16" if cuda else "int8",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -9,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from nexus_pipeline.domain.errors import EngineDown, EngineEmpty, EngineRefused
 from nexus_pipeline.engines.gemini_line import GeminiLine
 from nexus_pipeline.ports import Cancelled as IsCancelled
+from nexus_pipeline.ports import Metering
 
 if TYPE_CHECKING:
     from google.genai.types import GenerateContentConfig, GenerateContentResponse, Part
@@ -58,6 +60,7 @@ def ask(
     *,
     tokens: int,
     cancelled: IsCancelled,
+    metering: Metering,
 ) -> S:
     """One answer in the form of a pydantic model (or of anything else that pydantic validates).
 
@@ -71,6 +74,7 @@ def ask(
             model=model,
             tokens=tokens,
             cancelled=cancelled,
+            metering=metering,
         )
         try:
             return form.validate_json(_text(response))
@@ -79,7 +83,9 @@ def ask(
     raise EngineEmpty(f"Gemini's {model} did not answer in the form that was asked for, {TRIES} times")
 
 
-def tell(line: GeminiLine, model: str, system: str, question: str, cancelled: IsCancelled) -> Iterator[str]:
+def tell(
+    line: GeminiLine, model: str, system: str, question: str, *, cancelled: IsCancelled, metering: Metering
+) -> Iterator[str]:
     """The answer's text in pieces as they come. Raises as `ask`, and EngineDown for a stream that breaks off."""
 
     def asking(client: Any) -> "Iterator[GenerateContentResponse]":
@@ -89,13 +95,16 @@ def tell(line: GeminiLine, model: str, system: str, question: str, cancelled: Is
         return pieces
 
     finish, said = None, False
-    for piece in line.stream(asking, model=model, tokens=cost(system, question), cancelled=cancelled):
-        _blocked(piece)
-        finish = _finish(piece) or finish
-        text = piece.text
-        if text:
-            said = True
-            yield text
+    tokens = cost(system, question)
+    coming = line.stream(asking, model=model, tokens=tokens, cancelled=cancelled, metering=metering)
+    with closing(coming) as pieces:
+        for piece in pieces:
+            _blocked(piece)
+            finish = _finish(piece) or finish
+            text = piece.text
+            if text:
+                said = True
+                yield text
     if finish is None:
         raise EngineDown("Gemini's answer broke off before its end")
     _finished(finish)

@@ -57,7 +57,7 @@ class GeminiEmbedder(GeminiEngine):
             return response
 
         tokens = sum(map(len, told)) // 3
-        response = self.line.call(asking, model=self.model, tokens=tokens, cancelled=lambda: False)
+        response = self.line.call(asking, model=self.model, tokens=tokens, cancelled=lambda: False, metering=self._used)
         given = [one.values or [] for one in response.embeddings or []]
         if len(given) != len(texts):
             raise EngineEmpty(f"Gemini gave {len(given)} vectors for {len(texts)} texts")

@@ -43,8 +43,10 @@ class GeminiLanguage(GeminiEngine):
             return [Part(text=question)]
 
         tokens = gemini_answers.cost(system, question)
-        return gemini_answers.ask(self.line, self.model, system, parts, schema, tokens=tokens, cancelled=cancelled)
+        return gemini_answers.ask(
+            self.line, self.model, system, parts, schema, tokens=tokens, cancelled=cancelled, metering=self._used
+        )
 
     def tell(self, system: str, question: str, cancelled: IsCancelled) -> Iterator[str]:
         """The answer's text in pieces as they come. Raises as the port says."""
-        return gemini_answers.tell(self.line, self.model, system, question, cancelled)
+        return gemini_answers.tell(self.line, self.model, system, question, cancelled=cancelled, metering=self._used)

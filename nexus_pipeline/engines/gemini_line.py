@@ -5,21 +5,26 @@ count. Its errors carry the vendor's message, which may quote the item: nothing 
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from nexus_pipeline.domain.errors import EngineBusy, EngineDown, EngineFailed, ModelMissing, NexusError
+from nexus_pipeline.domain.usage import Usage
 from nexus_pipeline.engines.cloud import Barred, Line, Patience
+from nexus_pipeline.engines.metering import Counting
 from nexus_pipeline.engines.site import Cloud, EngineSite
+from nexus_pipeline.engines.wires import Wires
 from nexus_pipeline.ports import Cancelled as IsCancelled
+from nexus_pipeline.ports import Metering
 
 if TYPE_CHECKING:
+    import httpx2
     from google.genai import Client
     from google.genai.errors import APIError
 
@@ -79,19 +84,46 @@ class GeminiLine:
         self.cloud, self.silent_s = cloud, silent_s
         self._line = Line("gemini", cloud, folder, as_ours, patience)
         self._lock = Lock()
-        self._client: Client | None = None
+        self._wires: Wires[Client] | None = None
 
-    def call(self, do: "Callable[[Client], R]", *, model: str, tokens: int, cancelled: IsCancelled) -> R:
-        """What `do` gets of the client. Raises EngineBusy, EngineDown, EngineFailed, ModelMissing, Cancelled."""
+    def call(
+        self,
+        do: "Callable[[Client], R]",
+        *,
+        model: str,
+        tokens: int,
+        cancelled: IsCancelled,
+        metering: Metering,
+    ) -> R:
+        """What `do` gets of the client; `metering` is told what it took.
+
+        Raises EngineBusy, EngineDown, EngineFailed, ModelMissing, Cancelled.
+        """
         with self._asking(model):
-            return self._line.call(lambda: do(self._opened()), tokens=tokens, cancelled=cancelled)
+            answer = self._line.call(lambda: self._once(do), tokens=tokens, cancelled=cancelled)
+        metering(used(answer))
+        return answer
 
     def stream(
-        self, open_: "Callable[[Client], Iterator[R]]", *, model: str, tokens: int, cancelled: IsCancelled
-    ) -> Iterator[R]:
-        """What `open_`'s iterator gives, as it comes. Raises as `call`."""
-        with self._asking(model):
-            yield from self._line.stream(lambda: open_(self._opened()), tokens=tokens, cancelled=cancelled)
+        self,
+        open_: "Callable[[Client], Iterator[R]]",
+        *,
+        model: str,
+        tokens: int,
+        cancelled: IsCancelled,
+        metering: Metering,
+    ) -> Generator[R, None, None]:
+        """What `open_`'s iterator gives, as it comes; `metering` is told when it is over. Raises as `call`."""
+        took = Usage()  # every piece tells all that was taken so far
+        coming = self._line.stream(lambda: self._pieces(open_), tokens=tokens, cancelled=cancelled)
+        try:
+            with self._asking(model), closing(coming):
+                for piece in coming:
+                    took = told if (told := used(piece)).numbers else took
+                    yield piece
+        finally:
+            if took.numbers:
+                metering(took)
 
     @contextmanager
     def _asking(self, model: str) -> Iterator[None]:
@@ -103,15 +135,24 @@ class GeminiLine:
         except ModelMissing:
             raise ModelMissing(f"Gemini has no model {model} (any more): choose another, `gemini:MODEL`") from None
 
-    def _opened(self) -> "Client":
-        """The client, which is kept: a temporary one would close its connections. Importing it takes a second."""
+    def _once(self, do: "Callable[[Client], R]") -> R:
+        with self._opened().lent() as client:
+            return do(client)
+
+    def _pieces(self, open_: "Callable[[Client], Iterator[R]]") -> Iterator[R]:
+        with self._opened().lent() as client:
+            yield from open_(client)
+
+    def _opened(self) -> "Wires[Client]":
         with self._lock:
-            if self._client is None:
-                self._client = _client(self.cloud, self.silent_s)
-            return self._client
+            if self._wires is None:
+                make = partial(_client, self.cloud, self.silent_s)
+                # a redirect would carry the key to another host
+                self._wires = Wires(make, follow_redirects=False, event_hooks={"request": [_reach_soon]})
+            return self._wires
 
 
-class GeminiEngine:
+class GeminiEngine(Counting):
     """One model of Gemini's, asked through the process's one line: how all of its engines are built."""
 
     usual: ClassVar[str]
@@ -137,7 +178,8 @@ class GeminiEngine:
         """Nothing to fetch."""
 
 
-def _client(cloud: Cloud, silent_s: float) -> "Client":
+def _client(cloud: Cloud, silent_s: float, http: "httpx2.Client") -> "Client":
+    """Importing it takes a second."""
     from google import genai
 
     # a server of one's own may want no key; the client insists on one
@@ -147,16 +189,38 @@ def _client(cloud: Cloud, silent_s: float) -> "Client":
     options = genai.types.HttpOptions(
         base_url=cloud.base_url or ADDRESS,
         timeout=int(silent_s * 1000),
-        # a redirect would carry the key to another host
-        client_args={"follow_redirects": False, "event_hooks": {"request": [_reach_soon]}},
+        httpx_client=http,
+        httpx_async_client=_nobodys(),
     )
     return genai.Client(api_key=key, vertexai=False, http_options=options)
+
+
+@lru_cache(maxsize=1)
+def _nobodys() -> "httpx2.AsyncClient":
+    """Never used; the client would make one of its own each time, and read all certificates for it."""
+    import httpx2
+
+    return httpx2.AsyncClient()
 
 
 def _reach_soon(request: Any) -> None:
     """The client's one time-out is for an answer's bytes; a host that is not there is given up sooner."""
     waits = request.extensions.get("timeout", {})
     request.extensions["timeout"] = {**waits, "connect": min(CONNECT_S, waits.get("connect") or CONNECT_S)}
+
+
+def used(answer: Any) -> Usage:
+    """What an answer, or a piece of one, says that it took; thoughts are paid as what is answered."""
+    told = getattr(answer, "usage_metadata", None)
+    return Usage(
+        _counted(told, "prompt_token_count", "tool_use_prompt_token_count"),
+        _counted(told, "candidates_token_count", "response_token_count", "thoughts_token_count"),
+    )
+
+
+def _counted(told: Any, *names: str) -> int | None:
+    counts = [count for name in names if isinstance(count := getattr(told, name, None), int)]
+    return sum(counts) if counts else None
 
 
 # ---------------------------------------------------------------- its errors as ours

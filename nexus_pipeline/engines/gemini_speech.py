@@ -48,6 +48,7 @@ class _Segment(BaseModel):
     start_s: float = Field(description="Seconds from the beginning of the recording.")
     end_s: float = Field(description="Seconds from the beginning of the recording.")
     text: str
+    language: str | None = Field(None, description="ISO 639-1 code, only where it is another language than the rest.")
 
 
 class _Heard(BaseModel):
@@ -118,7 +119,9 @@ class GeminiSpeech(GeminiEngine):
             return [Part(text=f"Write down this recording of {seconds:.1f} seconds."), sound]
 
         tokens = gemini_answers.cost(system) + int(seconds * TOKENS_A_S)
-        return gemini_answers.ask(self.line, self.model, system, parts, _Heard, tokens=tokens, cancelled=cancelled)
+        return gemini_answers.ask(
+            self.line, self.model, system, parts, _Heard, tokens=tokens, cancelled=cancelled, metering=self._used
+        )
 
 
 def _instruction(hints: Hints) -> str:
@@ -136,13 +139,17 @@ def _instruction(hints: Hints) -> str:
 def _segments(stretch: Stretch, heard: _Heard, first_id: int) -> Iterator[Segment]:
     """Ids from `first_id`, times of the item, inside the stretch."""
     clock = Clock(stretch.pieces)
-    said = [hearsay.Said(one.start_s, one.end_s, one.text) for one in heard.segments if one.text.strip()]
+    said = [
+        hearsay.Said(one.start_s, one.end_s, one.text, _code(one.language or ""))
+        for one in heard.segments
+        if one.text.strip()
+    ]
     placed = hearsay.placed(said, len(stretch.audio) / RATE)
     if len(placed) < len(said):
         log.info("more was told than can be said in the time dropped=%d", len(said) - len(placed))
     for number, one in enumerate(placed, first_id):
         start_s, end_s = clock.span(one.start_s, one.end_s)
-        yield Segment(number, start_s, end_s, one.text)
+        yield Segment(number, start_s, end_s, one.text, language=one.language)
 
 
 def _code(language: str) -> str | None:

@@ -19,6 +19,8 @@ class Said:
     start_s: float
     end_s: float
     text: str
+    language: str | None = None
+    """Where it is another one than the recording's."""
 
     @property
     def least_s(self) -> float:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from nexus_pipeline.domain.errors import EngineEmpty
-from nexus_pipeline.engines.openai_line import Api, OpenAIEngine, api, folder
+from nexus_pipeline.engines.openai_line import Api, OpenAIEngine, api, folder, used
 from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.ports import Vectors
 
@@ -78,6 +78,7 @@ class OpenAIEmbedder(OpenAIEngine):
             tokens=sum(map(len, sent)) // 3,
             cancelled=lambda: False,
         )
+        self._used(used(answer))
         rows = sorted(getattr(answer, "data", None) or [], key=lambda row: row.index or 0)
         found = [row.embedding or [] for row in rows]
         wanted = dimensions or (len(found[0]) if found else 0)

@@ -8,12 +8,14 @@ remembered, and every answer is checked here; a wrong one is asked for once more
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nexus_pipeline.domain.errors import EngineDown, EngineEmpty, EngineRefused
-from nexus_pipeline.engines.openai_line import Api, FormRefused, OpenAIEngine
+from nexus_pipeline.domain.usage import Usage
+from nexus_pipeline.engines.openai_line import Api, FormRefused, OpenAIEngine, used
 from nexus_pipeline.ports import Cancelled as IsCancelled
 
 if TYPE_CHECKING:
@@ -60,8 +62,7 @@ class OpenAILanguage(OpenAIEngine):
         """Asks nobody yet."""
         super().__init__(model, api)
         self.window = next((w for begins, w in WINDOWS.items() if model.startswith(begins)), WINDOW)
-        self._form = _FORMS[0]
-        self._says_schema = False  # whether the form must be told in words, too
+        self._learnt = _Learnt()
 
     def ask(self, system: str, question: str, schema: type[S], cancelled: IsCancelled) -> S:
         """One answer in the form of a pydantic model, as ports.LanguageModel says."""
@@ -78,36 +79,54 @@ class OpenAILanguage(OpenAIEngine):
                 raise EngineEmpty(
                     f"{self.name} answered twice in another form than was asked for: choose a larger model"
                 )
-            self._says_schema = True
+            self._learnt.says_schema = True
         return cast("S", found)
 
     def tell(self, system: str, question: str, cancelled: IsCancelled) -> Iterator[str]:
         """The answer's text in pieces as they come, as ports.LanguageModel says."""
         messages = [_message("system", system), _message("user", question)]
         told = False
-        for piece in self._api.stream(
-            lambda client: self._pieces(client, messages), tokens=_tokens(messages), cancelled=cancelled
-        ):
-            told = told or bool(piece.strip())
-            yield piece
+        with closing(self._said(messages, cancelled)) as pieces:
+            for piece in pieces:
+                told = told or bool(piece.strip())
+                yield piece
         if not told:
             raise EngineEmpty(f"{self.name} answered nothing: ask again, or choose another model")
+
+    def _said(self, messages: Sequence[Message], cancelled: IsCancelled) -> Generator[str, None, None]:
+        """The pieces; a server that does not know how to say what a stream took is not asked to."""
+        counts = self._learnt.counts
+        try:
+            yield from self._streamed(messages, cancelled, counts=counts)
+        except FormRefused:
+            if not counts:
+                raise
+            self._learnt.counts = False
+            log.info("the server does not count what a stream takes engine=%s", self.name)
+            yield from self._streamed(messages, cancelled, counts=False)
+
+    def _streamed(
+        self, messages: Sequence[Message], cancelled: IsCancelled, *, counts: bool
+    ) -> Generator[str, None, None]:
+        return self._api.stream(
+            lambda client: self._pieces(client, messages, counts=counts), tokens=_tokens(messages), cancelled=cancelled
+        )
 
     def _answer(self, messages: Sequence[Message], wanted: "_Wanted", cancelled: IsCancelled) -> str:
         """The text of one answer, in the strictest form that the server knows."""
         while True:
-            form = self._form
+            form = self._learnt.form
             try:
                 return self._text(self._completed(messages, wanted, form, cancelled))
             except FormRefused:
                 if form == _FORMS[-1]:
                     raise
-                self._form = _FORMS[_FORMS.index(form) + 1]
+                self._learnt.form = _FORMS[_FORMS.index(form) + 1]
                 log.info("the server does not know this form engine=%s form=%s", self.name, form)
 
     def _completed(self, messages: Sequence[Message], wanted: "_Wanted", form: str, cancelled: IsCancelled) -> Any:
         sent = list(messages)
-        if form != _FORMS[0] or self._says_schema:
+        if form != _FORMS[0] or self._learnt.says_schema:
             sent[0] = _message("system", f"{sent[0]['content']}\n\n{wanted.in_words}")
         asked: dict[str, Any] = {"model": self.model, "messages": sent}
         if form == "json_schema":
@@ -120,13 +139,7 @@ class OpenAILanguage(OpenAIEngine):
 
     def _text(self, completion: Any) -> str:
         """What was said. Raises EngineRefused, EngineEmpty."""
-        usage = getattr(completion, "usage", None)
-        log.info(
-            "answered engine=%s tokens_in=%s tokens_out=%s",
-            self.name,
-            getattr(usage, "prompt_tokens", None),
-            getattr(usage, "completion_tokens", None),
-        )
+        self._used(used(completion))
         choices = getattr(completion, "choices", None)
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = getattr(choice, "message", None)
@@ -136,17 +149,25 @@ class OpenAILanguage(OpenAIEngine):
             raise EngineEmpty(f"{self.name} answered nothing: ask again, or choose another model")
         return content
 
-    def _pieces(self, client: "OpenAI", messages: Sequence[Message]) -> Iterator[str]:
-        sent: Any = list(messages)
-        ended = None
-        with client.chat.completions.create(model=self.model, messages=sent, stream=True) as chunks:
-            for chunk in chunks:
-                for choice in (chunk.choices or [])[:1]:
-                    delta = choice.delta
-                    if delta is not None and delta.content:
-                        yield delta.content
-                    ended = choice.finish_reason or ended
-                    self._check_end(ended, refusal=getattr(delta, "refusal", None))
+    def _pieces(self, client: "OpenAI", messages: Sequence[Message], *, counts: bool) -> Iterator[str]:
+        asked: dict[str, Any] = {"model": self.model, "messages": list(messages), "stream": True}
+        if counts:
+            asked["stream_options"] = {"include_usage": True}
+        ended, took = None, Usage()
+        with client.chat.completions.create(**asked) as chunks:
+            try:
+                for chunk in chunks:
+                    # the last one alone tells it, or each tells all so far
+                    took = told if (told := used(chunk)).numbers else took
+                    for choice in (chunk.choices or [])[:1]:
+                        delta = choice.delta
+                        if delta is not None and delta.content:
+                            yield delta.content
+                        ended = choice.finish_reason or ended
+                        self._check_end(ended, refusal=getattr(delta, "refusal", None))
+            finally:
+                if took.numbers:
+                    self._used(took)
         if ended is None:
             raise EngineDown(f"{self.name} broke off in the middle of its answer; ask again")
 
@@ -155,6 +176,17 @@ class OpenAILanguage(OpenAIEngine):
             raise EngineRefused(f"{self.name} refuses this by its rules of safety: choose another engine for the item")
         if ended == "length":
             raise EngineEmpty(f"{self.name} came to the end of what it may write: choose a model with a larger window")
+
+
+@dataclass
+class _Learnt:
+    """What is known of a server, for all who ask this model of it."""
+
+    form: str = _FORMS[0]
+    says_schema: bool = False
+    """Whether the form must be told in words, too."""
+    counts: bool = True
+    """Whether it can be asked to say what a stream took."""
 
 
 @dataclass(frozen=True)

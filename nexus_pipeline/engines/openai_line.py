@@ -7,9 +7,10 @@ key. All engines of a process share one line to one server.
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -23,11 +24,15 @@ from nexus_pipeline.domain.errors import (
     ModelMissing,
     NexusError,
 )
+from nexus_pipeline.domain.usage import Usage
 from nexus_pipeline.engines.cloud import Barred, Line, Patience
+from nexus_pipeline.engines.metering import Counting
 from nexus_pipeline.engines.site import Cloud, EngineSite
+from nexus_pipeline.engines.wires import Wires
 from nexus_pipeline.ports import Cancelled as IsCancelled
 
 if TYPE_CHECKING:
+    import httpx2
     from openai import OpenAI
 
 R = TypeVar("R")
@@ -43,7 +48,10 @@ _set_up = threading.Lock()
 _apis: "dict[tuple[Cloud, Path], Api]" = {}
 
 _REFUSED = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
-_FORM = re.compile(r"response.?format|json.?schema|json.?object|verbose.?json|timestamp.?granularities", re.IGNORECASE)
+_FORM = re.compile(
+    r"response.?format|json.?schema|json.?object|verbose.?json|timestamp.?granularities|stream.?options|include.?usage",
+    re.IGNORECASE,
+)
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _ITS_FAULT = 500
 _WAY = "is there a network, and is NEXUS_OPENAI_BASE_URL right where it is set?"
@@ -65,35 +73,51 @@ class Api:
         self.cloud = cloud
         self.line = Line(NAME, cloud, folder, told, patience)
         self._lock = threading.Lock()
-        self._client: OpenAI | None = None
+        self._wires: Wires[OpenAI] | None = None
 
     def call(self, do: "Callable[[OpenAI], R]", *, tokens: int, cancelled: IsCancelled) -> R:
         """What one call gives. Raises as `Line.call`; EngineDown too where a key is missing."""
-        client = self._opened()
-        return self.line.call(lambda: _answer(do(client)), tokens=tokens, cancelled=cancelled)
+        wires = self._opened()
 
-    def stream(self, do: "Callable[[OpenAI], Iterator[R]]", *, tokens: int, cancelled: IsCancelled) -> Iterator[R]:
+        def once() -> R:
+            with wires.lent() as client:
+                return _answer(do(client))
+
+        return self.line.call(once, tokens=tokens, cancelled=cancelled)
+
+    def stream(
+        self, do: "Callable[[OpenAI], Iterator[R]]", *, tokens: int, cancelled: IsCancelled
+    ) -> Generator[R, None, None]:
         """What comes, as it comes. Raises as `Line.stream`; EngineDown too where a key is missing."""
-        client = self._opened()
-        return self.line.stream(lambda: do(client), tokens=tokens, cancelled=cancelled)
+        wires = self._opened()
 
-    def _opened(self) -> "OpenAI":
+        def pieces() -> Iterator[R]:
+            with wires.lent() as client:
+                yield from do(client)
+
+        return self.line.stream(pieces, tokens=tokens, cancelled=cancelled)
+
+    def _opened(self) -> "Wires[OpenAI]":
         missing = lacking(self.cloud)
         if missing:
             raise Barred(missing)
         with self._lock:
-            if self._client is None:
-                from openai import OpenAI, Timeout
+            if self._wires is None:
+                self._wires = Wires(partial(_client, self.cloud), follow_redirects=True)
+            return self._wires
 
-                key = self.cloud.key
-                self._client = OpenAI(
-                    api_key=key.get_secret_value() if key else _NO_KEY,
-                    admin_api_key="",
-                    base_url=self.cloud.base_url or BASE_URL,
-                    timeout=Timeout(READ_S, connect=CONNECT_S),
-                    max_retries=0,
-                )
-            return self._client
+
+def _client(cloud: Cloud, http: "httpx2.Client") -> "OpenAI":
+    from openai import OpenAI, Timeout
+
+    return OpenAI(
+        api_key=cloud.key.get_secret_value() if cloud.key else _NO_KEY,
+        admin_api_key="",
+        base_url=cloud.base_url or BASE_URL,
+        timeout=Timeout(READ_S, connect=CONNECT_S),
+        max_retries=0,
+        http_client=http,
+    )
 
 
 def api(site: EngineSite) -> Api:
@@ -113,7 +137,7 @@ def folder(site: EngineSite) -> Path:
     return site.cache / "clouds" / re.sub(r"[^a-z0-9]+", "-", where).strip("-")
 
 
-class OpenAIEngine:
+class OpenAIEngine(Counting):
     """One model behind that API, for any number of threads: how all of its engines are built."""
 
     usual: ClassVar[str]
@@ -152,6 +176,17 @@ def lacking(cloud: Cloud) -> str | None:
         "OpenAI's API wants a key: set NEXUS_OPENAI_API_KEY, or NEXUS_OPENAI_BASE_URL where a server of your own "
         "speaks that API"
     )
+
+
+def used(answer: Any) -> Usage:
+    """What an answer says that it took: in chats and for vectors by one pair of names, for sound by another."""
+    told = getattr(answer, "usage", None)
+    return Usage(_count(told, "prompt_tokens", "input_tokens"), _count(told, "completion_tokens", "output_tokens"))
+
+
+def _count(told: Any, *names: str) -> int | None:
+    """The client believes what servers say; seconds of sound are no tokens."""
+    return next((count for name in names if isinstance(count := getattr(told, name, None), int)), None)
 
 
 def _answer(answer: R) -> R:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from nexus_pipeline.domain import tongues
 from nexus_pipeline.domain.errors import Cancelled, EngineEmpty
 from nexus_pipeline.domain.sentences import sentences
 from nexus_pipeline.domain.timeline import Segment, Window, Word
 from nexus_pipeline.engines import flac, languages
 from nexus_pipeline.engines.ahead import in_order
-from nexus_pipeline.engines.openai_line import Api, FormRefused, OpenAIEngine
+from nexus_pipeline.engines.openai_line import Api, FormRefused, OpenAIEngine, used
 from nexus_pipeline.engines.pauses import RATE
 from nexus_pipeline.engines.voices import Clock, Stretch, stretches
 from nexus_pipeline.ports import Cancelled as IsCancelled
@@ -56,14 +57,14 @@ class OpenAISpeech(OpenAIEngine):
     def __init__(self, model: str, api: Api) -> None:
         """Asks nobody yet."""
         super().__init__(model, api)
-        self._timed = not model.startswith(UNTIMED)
+        self._learnt = _Learnt(timed=not model.startswith(UNTIMED))
 
     def transcribe(self, audio: Path, duration_s: float, hints: Hints, cancelled: IsCancelled) -> Iterator[Window]:
         """Windows in order of time, each as soon as it is heard, one beginning where the one before ends.
 
         Raises EngineBusy, EngineDown, EngineEmpty, EngineFailed, EngineRefused, ModelMissing, Cancelled.
         """
-        limit_s = PIECE_S if self._timed else UNTIMED_S
+        limit_s = PIECE_S if self._learnt.timed else UNTIMED_S
         first_s = limit_s if duration_s <= limit_s else min(FIRST_S, limit_s)
         found = stretches(audio, limit_s=limit_s, first_s=first_s, cancelled=cancelled)
         count, window = 0, None
@@ -94,12 +95,12 @@ class OpenAISpeech(OpenAIEngine):
         """What is said in one piece; silence says nothing."""
         if not piece.flac:
             return _Heard((), None)
-        if self._timed:
+        if self._learnt.timed:
             try:
                 return self._asked(piece, stopped, timed=True)
             except FormRefused:
                 log.info("the server gives no times engine=%s", self.name)
-                self._timed = False
+                self._learnt.timed = False
         return self._asked(piece, stopped, timed=False)
 
     def _asked(self, piece: "_Piece", stopped: IsCancelled, *, timed: bool) -> "_Heard":
@@ -112,6 +113,7 @@ class OpenAISpeech(OpenAIEngine):
             return client.audio.transcriptions.create(file=("speech.flac", piece.flac, "audio/flac"), **asked)
 
         answer = self._api.call(do, tokens=int(piece.sound_s * TOKENS_A_SECOND), cancelled=stopped)
+        self._used(used(answer))
         text = getattr(answer, "text", None)
         if not isinstance(text, str):
             raise EngineEmpty(f"{self.name} answered without a text: choose another model")
@@ -120,6 +122,13 @@ class OpenAISpeech(OpenAIEngine):
         if segments is None:
             segments = _spread(text, piece.sound_s, clock)
         return _Heard(segments, _language(answer, text))
+
+
+@dataclass
+class _Learnt:
+    """What is known of a server, for all who hear with this model of it: whether it gives times."""
+
+    timed: bool
 
 
 @dataclass(frozen=True)
@@ -147,8 +156,10 @@ class _Piece:
     def window(self, heard: "_Heard", first_id: int, language: str | None) -> Window:
         """What was heard in it; ids from `first_id`."""
         stretch = self.stretch
-        segments = tuple(replace(s, id=first_id + n) for n, s in enumerate(heard.segments))
-        told = (heard.language if segments else None) or language
+        told = (heard.language if heard.segments else None) or language
+        # the server tells one language for all of the piece
+        segments = tongues.read(heard.segments, told, languages.detect)
+        segments = tuple(replace(s, id=first_id + n) for n, s in enumerate(segments))
         return Window(stretch.start_s, stretch.end_s, segments, stretch.voiced_s, told, voiced=stretch.voiced)
 
 

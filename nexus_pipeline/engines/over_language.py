@@ -1,11 +1,12 @@
 """Engines that are made of a vendor's language model: enrichers, answerers, translators."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import ClassVar, Protocol, Self, cast
 
 from nexus_pipeline.engines import LANGUAGES, load
 from nexus_pipeline.engines.site import EngineSite
-from nexus_pipeline.ports import LanguageModel
+from nexus_pipeline.ports import LanguageModel, Metering, metered
 
 
 class Language(LanguageModel, Protocol):
@@ -25,6 +26,12 @@ class OverLanguage:
         """Asks nothing yet."""
         self._model = model
         self.name = model.name
+
+    def metered(self, metering: Metering) -> Self:
+        """The same engine over the same language model, which tells what its calls take."""
+        own = copy(self)
+        own._model = metered(self._model, metering)  # noqa: SLF001 - it is one of its kind
+        return own
 
     @classmethod
     def build(cls, model: str | None, site: EngineSite) -> Self:

@@ -37,7 +37,7 @@ class Way:
 
 @dataclass
 class Hearing:
-    """One item being heard: the language so far, and what a look of the model says."""
+    """One item being heard: its language so far, and what a look of the model says, in whichever language that is."""
 
     model: Any
     words: bool
@@ -49,7 +49,7 @@ class Hearing:
     _sure: bool = False
 
     def __post_init__(self) -> None:
-        """A language that was told is sure."""
+        """A language that was told is the item's."""
         self._sure = self.language is not None
 
     def segments(self, stretch: Stretch) -> Iterator[Segment]:
@@ -57,15 +57,17 @@ class Hearing:
         if not stretch.pieces:
             return
         with as_engine_failed("the speech model stopped with an error; a smaller model needs less memory"):
+            self.model.stay(self.language if self._sure else None)
             heard, info = self.model.transcribe(
                 stretch.audio,
+                language=None,  # heard for: the model says which it is
                 condition_on_previous_text=self.way.previous,
                 vad_filter=False,
                 temperature=self.way.temperatures,
                 **self._told(),
             )
             self._learn(info.language, info.language_probability)
-            yield from self._segments(heard, Clock(stretch.pieces))
+            yield from self._segments(heard, Clock(stretch.pieces), info.language)
 
     def together(self, stretches: Sequence[Stretch]) -> Iterator[tuple[Stretch, Iterator[Segment]]]:
         """The same for several at once, of at most a look each; each stretch with its own, in order.
@@ -73,48 +75,61 @@ class Hearing:
         One call decodes them side by side: more of a machine with many cores is used. It tries no second temperature,
         and leaves what is behind the last time that the model wrote: the self-check finds both.
         """
+        voiced = [s for s in stretches if s.pieces]
+        told: dict[int, Iterator[Segment]] = {}
+        with as_engine_failed("the speech model stopped with an error; a smaller model needs less memory"):
+            for tongue, group in self._by_language(voiced).items():
+                for stretch, segments in zip(group, self._decoded(group, tongue), strict=True):
+                    told[id(stretch)] = segments
+        for stretch in stretches:
+            yield stretch, told.get(id(stretch), iter(()))
+
+    def _by_language(self, voiced: Sequence[Stretch]) -> dict[str, list[Stretch]]:
+        """What can be decoded together."""
+        if not voiced:
+            return {}
+        self.model.stay(self.language if self._sure else None)
+        groups: dict[str, list[Stretch]] = {}
+        for stretch, (tongue, probability) in zip(voiced, self.model.tongues([s.audio for s in voiced]), strict=True):
+            self._learn(tongue, probability)
+            groups.setdefault(tongue, []).append(stretch)
+        return groups
+
+    def _decoded(self, group: Sequence[Stretch], tongue: str) -> Iterator[Iterator[Segment]]:
+        """The segments of each of several stretches in one language."""
         from faster_whisper import BatchedInferencePipeline
 
-        voiced = [s for s in stretches if s.pieces]
-        ends = np.cumsum([len(s.audio) for s in voiced])
-        starts = [end - len(s.audio) for s, end in zip(voiced, ends, strict=True)]
-        told: list[Any] = []
-        with as_engine_failed("the speech model stopped with an error; a smaller model needs less memory"):
-            if voiced:
-                heard, info = BatchedInferencePipeline(self.model).transcribe(
-                    np.concatenate([s.audio for s in voiced]),
-                    # half a sample more: the pipeline cuts off what seconds leave of one
-                    clip_timestamps=[
-                        {"start": (a + 0.5) / RATE, "end": (b + 0.5) / RATE} for a, b in zip(starts, ends, strict=True)
-                    ],
-                    vad_filter=False,
-                    without_timestamps=False,
-                    batch_size=len(voiced),
-                    temperature=self.way.temperatures,
-                    **self._told(),
-                )
-                self._learn(info.language, info.language_probability)
-                told = list(heard)
-        number = 0
-        for stretch in stretches:
-            if not stretch.pieces:
-                yield stretch, iter(())
-                continue
+        ends = np.cumsum([len(s.audio) for s in group])
+        starts = [end - len(s.audio) for s, end in zip(group, ends, strict=True)]
+        heard, _ = BatchedInferencePipeline(self.model).transcribe(
+            np.concatenate([s.audio for s in group]),
+            # half a sample more: the pipeline cuts off what seconds leave of one
+            clip_timestamps=[
+                {"start": (a + 0.5) / RATE, "end": (b + 0.5) / RATE} for a, b in zip(starts, ends, strict=True)
+            ],
+            language=tongue,
+            vad_filter=False,
+            without_timestamps=False,
+            batch_size=len(group),
+            temperature=self.way.temperatures,
+            **self._told(),
+        )
+        told = list(heard)
+        for number, stretch in enumerate(group):
             own = [said for said in told if bisect_right(starts, (said.start + 0.02) * RATE) - 1 == number]
-            yield stretch, self._segments(own, Clock(stretch.pieces, starts[number] / RATE))
-            number += 1
+            yield self._segments(own, Clock(stretch.pieces, starts[number] / RATE), tongue)
 
     def _told(self) -> dict[str, Any]:
         return {
             "task": self.way.task,
-            "language": self.language if self._sure else None,
             "beam_size": self.way.beam,
             "word_timestamps": self.words,
             "initial_prompt": self.hints.prompt,
             "hotwords": ", ".join(self.hints.vocabulary) or None,
         }
 
-    def _segments(self, heard: Any, clock: Clock) -> Iterator[Segment]:
+    def _segments(self, heard: Any, clock: Clock, tongue: str) -> Iterator[Segment]:
+        other = tongue if tongue != self.language else None
         for said in heard:
             if self.cancelled():
                 raise Cancelled("stopped while hearing")
@@ -124,7 +139,7 @@ class Hearing:
             start_s, end_s = clock.span(said.start, said.end)
             words = tuple(Word(*clock.span(w.start, w.end), w.word) for w in said.words or ())
             likely = round(float(said.avg_logprob), 3)
-            yield Segment(0, start_s, end_s, text, words=words, log_probability=likely)
+            yield Segment(0, start_s, end_s, text, words=words, language=other, log_probability=likely)
 
     def _learn(self, language: str, probability: float) -> None:
         """Keep the first language that is sure, or the likeliest of three."""

@@ -16,6 +16,7 @@ from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.ports import Cancelled, Hints, Progress, Sound
 
 INTO = "en"
+_CHOOSE = "set NEXUS_TRANSLATOR to a language model (openai:MODEL, gemini:MODEL)"
 
 
 class WhisperTranslator:
@@ -24,6 +25,7 @@ class WhisperTranslator:
     def __init__(self, speech: FasterWhisper) -> None:
         """Takes the engine whose loaded model it uses."""
         self._speech = speech
+        self.model = speech.model
         self.name = f"whisper:{speech.model}"
 
     @classmethod
@@ -40,6 +42,16 @@ class WhisperTranslator:
     def get(cls, model: str | None, site: EngineSite) -> None:
         """Download the weights, if they are not here."""
         FasterWhisper.get(_speech(model, site).chosen, site)
+
+    @classmethod
+    def cannot(cls, model: str | None, site: EngineSite, to: str) -> str | None:
+        """Into English only, and not with a model that knows nothing else."""
+        whisper = cls.build(model, site)
+        if not same(to, INTO):
+            return _only_english(whisper.name, to)
+        if whisper.model.endswith(".en"):
+            return f"{whisper.model} knows English only and cannot translate: set NEXUS_TRANSLATOR to whisper:base"
+        return None
 
     def parameters(self) -> Mapping[str, str]:
         """What changes its results."""
@@ -60,11 +72,10 @@ class WhisperTranslator:
         Raises EngineFailed for another language than English, for an item without sound and for a model that knows
         English only; ModelMissing, Cancelled.
         """
-        choose = "set NEXUS_TRANSLATOR to a language model (openai:MODEL, gemini:MODEL)"
         if not same(to, INTO):
-            raise EngineFailed(f"{self.name} translates into English only, not into {to}: {choose}")
+            raise EngineFailed(_only_english(self.name, to))
         if sound is None:
-            raise EngineFailed(f"{self.name} translates what it hears, and the item has no sound: {choose}")
+            raise EngineFailed(f"{self.name} translates what it hears, and the item has no sound: {_CHOOSE}")
         if not transcript.segments:
             return ()
         until_s = max(segment.end_s for segment in transcript.segments)
@@ -73,6 +84,10 @@ class WhisperTranslator:
             told = self._speech.into_english(audio, transcript.language, replace(hints, prompt=None), cancelled)
             english = list(_watched(told, until_s, progress))
         return laid(english, transcript.segments)
+
+
+def _only_english(name: str, to: str) -> str:
+    return f"{name} translates into English only, not into {to}: {_CHOOSE}"
 
 
 def _watched(told: Iterator[Segment], until_s: float, progress: Progress) -> Iterator[Segment]:

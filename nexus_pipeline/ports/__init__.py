@@ -10,6 +10,8 @@ from nexus_pipeline.ports.engines import (
     Hints,
     LanguageModel,
     Media,
+    Metered,
+    Metering,
     Progress,
     Sound,
     Speakers,
@@ -17,6 +19,7 @@ from nexus_pipeline.ports.engines import (
     SubFingerprints,
     Translator,
     Vectors,
+    metered,
 )
 from nexus_pipeline.ports.sources import Fetched, Limits, Source
 from nexus_pipeline.ports.stores import Alike, Archive, BlobInfo, Blobs, Finder, ItemPassages, Purged
@@ -39,6 +42,8 @@ __all__ = [
     "LanguageModel",
     "Limits",
     "Media",
+    "Metered",
+    "Metering",
     "Progress",
     "Purged",
     "Sound",
@@ -48,4 +53,5 @@ __all__ = [
     "SubFingerprints",
     "Translator",
     "Vectors",
+    "metered",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,9 @@ from nexus_pipeline.domain.fingerprints import Match
 from nexus_pipeline.domain.items import MediaFacts
 from nexus_pipeline.domain.speaking import Speaking
 from nexus_pipeline.domain.timeline import Chapter, Enrichment, Segment, Transcript, Window
+from nexus_pipeline.domain.usage import Usage
 
+E = TypeVar("E")
 S = TypeVar("S")
 Vectors = npt.NDArray[np.float32]
 """Unit-length rows, shape (n, dimensions)."""
@@ -25,6 +27,27 @@ Progress = Callable[[float], None]
 """Told the fraction done, 0 to 1; cheap to call often."""
 Sound = Callable[[], AbstractContextManager[Path]]
 """Opens an item's sound, 16 kHz mono FLAC, as a file for as long as it is needed."""
+Metering = Callable[[Usage], None]
+"""Told what each call took, from whatever thread; `domain.usage.Meter` adds it up."""
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """What an engine offers besides where its vendor reports tokens."""
+
+    def metered(self, metering: Metering) -> Self:
+        """The same engine (what it has loaded and learnt is shared), which tells what its calls take."""
+
+
+def metered(engine: E, metering: Metering) -> E:
+    """An engine of any kind that tells what its calls take; one that reports nothing, such as a local one, as it is.
+
+    meter = Meter()
+    pieces = metered(answerer, meter).answer(question, passages, cancelled)
+    ...                # read them to their end: a stream tells what it took when it is over
+    meter.usage        # Usage(tokens_in=812, tokens_out=64); None each where nothing was reported
+    """
+    return engine.metered(metering) if isinstance(engine, Metered) else engine
 
 
 class Media(Protocol):

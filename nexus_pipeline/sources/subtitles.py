@@ -1,8 +1,9 @@
 """Transcripts as files: read beside an item (SRT, WebVTT, Whisper's and WhisperX's JSON), and written for people.
 
 What a file is, is told from its contents. A speaker is `<v Name>` in WebVTT and `[Name]: ` in SRT, which is what is
-written here and what WhisperX writes; `Name: ` counts where the same name opens at least two cues. Written by hand:
-webvtt-py would drop what stands in angle brackets, pysubs2 what stands in braces.
+written here and what WhisperX writes; `Name: ` counts where the same name opens at least two cues. A cue in another
+language than the rest is `<lang de>` in WebVTT; SRT has no way to say it. Written by hand: webvtt-py would drop what
+stands in angle brackets, pysubs2 what stands in braces.
 """
 
 import html
@@ -10,6 +11,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ LARGEST_BYTES = 64 << 20
 """Of a transcript: a day of speech with a time for each word has 20 MB."""
 FORMATS = ("srt", "vtt", "txt", "md")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+([^>]+)>")
+_LANG = re.compile(r"\s*<lang[ \t]+([A-Za-z0-9-]+)>((?:(?!</?lang).)*)(?:</lang>)?\s*(?:</v>)?\s*", re.DOTALL)
 _TAG = re.compile(r"</?[a-zA-Z0-9][^>]*>")
 _OVERRIDE = re.compile(r"\{\\[^}]*\}")
 _LABEL = re.compile(r"\[([^\]\n]{1,80})\]: ?")
@@ -46,6 +49,7 @@ class _SegmentIn(BaseModel):
     end: float = Field(validation_alias=AliasChoices("end", "end_s"), ge=0)
     text: str
     speaker: str | None = None
+    language: str | None = None
     words: list[_WordIn] = Field(default_factory=list)
 
 
@@ -115,18 +119,23 @@ def _timed(text: str, kind: str) -> list[Segment]:
     for caption in captions:
         start_s, end_s = (t.in_milliseconds() / 1000 for t in (caption.start_time, caption.end_time))
         cue = "\n".join(caption.lines)
-        for speaker, said in _voices(cue) if kind == "vtt" else [(None, _plain(cue))]:
+        for speaker, said, tongue in _voices(cue) if kind == "vtt" else [(None, _plain(cue), None)]:
             if said:
-                segments.append(Segment(0, start_s, max(start_s, end_s), said, speaker))
+                segments.append(Segment(0, start_s, max(start_s, end_s), said, speaker, language=tongue))
     return _labelled(segments) if kind == "srt" else segments
 
 
-def _voices(cue: str) -> Iterator[tuple[str | None, str]]:
-    """Who says what in one cue of WebVTT."""
+def _voices(cue: str) -> Iterator[tuple[str | None, str, str | None]]:
+    """Who says what in one cue of WebVTT, and in which language where all of it is marked."""
     before, *spans = _VOICE.split(cue)
-    yield None, _unescaped(before)
+    yield None, _unescaped(before), _tongue(before)
     for name, said in zip(spans[::2], spans[1::2], strict=True):
-        yield _unescaped(name) or None, _unescaped(said)
+        yield _unescaped(name) or None, _unescaped(said), _tongue(said)
+
+
+def _tongue(said: str) -> str | None:
+    marked = _LANG.fullmatch(said)
+    return marked[1].lower() if marked else None
 
 
 def _unescaped(text: str) -> str:
@@ -163,7 +172,7 @@ def _from_json(text: str) -> Transcript:
             speaker = told.speaker or (spoken.most_common(1)[0][0] if spoken else None)
             end_s = max(told.start, told.end)
             words = tuple(_words(told.words, told.start, end_s))
-            segments.append(Segment(0, told.start, end_s, said, speaker, words))
+            segments.append(Segment(0, told.start, end_s, said, speaker, words, told.language or None))
     return _transcript(segments, file.language, "json")
 
 
@@ -181,7 +190,7 @@ def _words(told: Sequence[_WordIn], start_s: float, end_s: float) -> Iterator[Wo
 
 def _transcript(segments: Sequence[Segment], language: str | None, kind: str) -> Transcript:
     ordered = sorted(segments, key=lambda s: (s.start_s, s.end_s))
-    numbered = tuple(Segment(n, s.start_s, s.end_s, s.text, s.speaker, s.words) for n, s in enumerate(ordered))
+    numbered = tuple(replace(s, id=n) for n, s in enumerate(ordered))
     spoken_s = sum(s.end_s - s.start_s for s in numbered)
     return Transcript(language, f"file:{kind}", numbered, Coverage(spoken_s, spoken_s))
 
@@ -206,7 +215,8 @@ def _vtt(transcript: Transcript) -> Iterator[str]:
     for segment, name, text in _said(transcript):
         voice = f"<v {html.escape(name, quote=False)}>" if name else ""
         times = f"{_clock(segment.start_s, '.')} --> {_clock(segment.end_s, '.')}"
-        yield f"{times}\n{voice}{html.escape(text, quote=False)}\n"
+        said = html.escape(text, quote=False)
+        yield f"{times}\n{voice}{f'<lang {segment.language}>{said}</lang>' if segment.language else said}\n"
 
 
 def _txt(transcript: Transcript) -> Iterator[str]:

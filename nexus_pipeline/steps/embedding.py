@@ -8,7 +8,8 @@ import numpy as np
 from nexus_pipeline import results
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.passages import Passage, is_named
-from nexus_pipeline.ports import ItemPassages, Vectors
+from nexus_pipeline.domain.usage import Meter, Usage, shares
+from nexus_pipeline.ports import ItemPassages, Vectors, metered
 from nexus_pipeline.steps.step import Landed, Step, Work, silent
 from nexus_pipeline.wiring import Parts
 
@@ -16,15 +17,16 @@ from nexus_pipeline.wiring import Parts
 def embedding(works: Sequence[Work], parts: Parts) -> Iterator[Landed]:
     """Cut, embed all texts in one call, keep the vectors, replace the rows in one commit, then land each item."""
     cut = [results.cut(work.item, parts) for work in works]
-    vectors = _vectors(works, cut, parts)
+    vectors, took = _vectors(works, cut, parts)
     rows = [results.rows(w.item, found, own, parts) for w, found, own in zip(works, cut, vectors, strict=True)]
     parts.archive.replace(rows)
     _leave_out_copies(works, parts)
     name = parts.engines.embedder().name
-    for work, found, row in zip(works, cut, rows, strict=True):
+    for work, found, row, own in zip(works, cut, rows, took, strict=True):
         parts.blobs.delete(work.item.key("transcript", "partial", ""))
-        numbers = {"passages": len(found)}
-        yield Landed(work, result=numbers, facts={"suggested": _suggested(row)}, numbers=numbers, engine=name)
+        numbers = {"passages": len(found), **own.numbers}
+        facts = {"suggested": _suggested(row)}
+        yield Landed(work, result={"passages": len(found)}, facts=facts, numbers=numbers, engine=name)
 
 
 def _suggested(row: ItemPassages) -> dict[str, list[str]]:
@@ -44,12 +46,18 @@ def _leave_out_copies(works: Sequence[Work], parts: Parts) -> None:
         parts.archive.remove(out)
 
 
-def _vectors(works: Sequence[Work], cut: Sequence[Sequence[Passage]], parts: Parts) -> list[Vectors]:
-    """Each item's vectors: kept ones where they are, the rest computed together."""
-    embedder = parts.engines.embedder()
+def _vectors(
+    works: Sequence[Work], cut: Sequence[Sequence[Passage]], parts: Parts
+) -> tuple[list[Vectors], list[Usage]]:
+    """Each item's vectors, kept ones where they are, the rest computed together; and its share of what that took."""
+    meter = Meter()
+    embedder = metered(parts.engines.embedder(), meter)
     kept = [None if work.redo else _kept(work, len(found), parts) for work, found in zip(works, cut, strict=True)]
     texts = [p.indexed_text for found, own in zip(cut, kept, strict=True) if own is None for p in found]
     fresh = embedder.embed(texts) if texts else np.zeros((0, embedder.dimensions), np.float32)
+    letters = [
+        0 if own is not None else sum(len(p.indexed_text) for p in found) for found, own in zip(cut, kept, strict=True)
+    ]
     out, at = [], 0
     for work, found, own in zip(works, cut, kept, strict=True):
         if own is not None:
@@ -58,7 +66,7 @@ def _vectors(works: Sequence[Work], cut: Sequence[Sequence[Passage]], parts: Par
         out.append(fresh[at : at + len(found)])
         at += len(found)
         parts.blobs.put(results.vectors_key(work.item, work.version_key), results.arrow(out[-1]))
-    return out
+    return out, shares(meter.usage, letters)
 
 
 def _kept(work: Work, n: int, parts: Parts) -> Vectors | None:

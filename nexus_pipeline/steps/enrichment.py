@@ -7,7 +7,7 @@ from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import Skipped
 from nexus_pipeline.domain.timeline import Chapter
 from nexus_pipeline.results import read, said
-from nexus_pipeline.steps.serving import parameters, served
+from nexus_pipeline.steps.serving import counted, parameters, served
 from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one, silent
 from nexus_pipeline.wiring import Parts
 
@@ -26,8 +26,9 @@ def enrichment(work: Work, parts: Parts) -> Landed:
     """
     item = work.item
     heard = said(item, parts)
+    engines, meter = counted(parts.engines.enrichers(item))
     done = served(
-        parts.engines.enrichers(item),
+        engines,
         lambda e: e.enrich(heard, title=item.title, duration_s=item.duration_s, cancelled=work.cancelled),
     )
     found = done.result
@@ -46,6 +47,7 @@ def enrichment(work: Work, parts: Parts) -> Landed:
         "action_items": len(found.action_items),
         "entities": len(found.entities),
         "sentiment": found.sentiment.score,
+        **meter.usage.numbers,
     }
     return Landed(work, result=found, reason=done.because, facts=facts, numbers=numbers, engine=done.engine.name)
 

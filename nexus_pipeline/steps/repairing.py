@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from nexus_pipeline.domain import checking, errors
+from nexus_pipeline.domain import checking, errors, tongues
 from nexus_pipeline.domain.checking import Detect, Voice
 from nexus_pipeline.domain.timeline import Coverage, Finding, Segment, Span, Transcript
 from nexus_pipeline.ports import Cancelled, Hints, Media, Progress, Speech
@@ -61,7 +61,8 @@ def readers(
             cut = folder() / "span.flac"
             media.cut(audio, cut, *span, cancelled)
             windows = engine.transcribe(cut, span[1] - span[0], hints, cancelled)
-            yield tuple(s.shifted(span[0]) for window in windows for s in window.segments)
+            told = (s.shifted(span[0]) for window in windows for s in tongues.each(window))
+            yield tongues.settled(told, hints.language)
 
         return hear
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from nexus_pipeline.domain.errors import EngineError, EngineFailed
+from nexus_pipeline.domain.usage import Meter
+from nexus_pipeline.ports import metered
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,12 @@ class Served(Generic[E, R]):
     engine: E
     result: R
     because: str | None = None
+
+
+def counted(engines: Sequence[E]) -> tuple[tuple[E, ...], Meter]:
+    """A step's engines for one item, and what all of them take of tokens, also those that failed before one served."""
+    meter = Meter()
+    return tuple(metered(engine, meter) for engine in engines), meter
 
 
 def served(engines: Sequence[E], do: Callable[[E], R]) -> Served[E, R]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 import numpy as np
 from pydantic import TypeAdapter
 
-from nexus_pipeline.domain import errors
+from nexus_pipeline.domain import errors, tongues
 from nexus_pipeline.domain.checking import Voice
 from nexus_pipeline.domain.items import Item, Kind
 from nexus_pipeline.domain.passages import passages
@@ -20,7 +20,7 @@ from nexus_pipeline.domain.timeline import Coverage, Segment, Span, Transcript, 
 from nexus_pipeline.ports import ItemPassages, Speech, Vectors
 from nexus_pipeline.results import INHERITED, RawResult, read
 from nexus_pipeline.steps.repairing import Checked, readers, repaired
-from nexus_pipeline.steps.serving import parameters, served
+from nexus_pipeline.steps.serving import counted, parameters, served
 from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one
 from nexus_pipeline.wiring import Parts
 
@@ -45,7 +45,7 @@ def transcript(work: Work, parts: Parts) -> Landed:
         return _landed(work, _transcript.validate_json(parts.blobs.read(inherited)), {})
     if _beside(work.item):
         return _taken(work, parts)
-    engines = parts.engines.speech(work.item)
+    engines, meter = counted(parts.engines.speech(work.item))
     if not engines:
         return Landed(work, state=State.SKIPPED, reason=Skipped.SWITCHED_OFF)
     duration_s, hints = work.item.duration_s or 0.0, parts.hints(work.item)
@@ -59,13 +59,15 @@ def transcript(work: Work, parts: Parts) -> Landed:
         found = repaired(heard, checked, reading, duration_s, lambda x: work.progress(HEARD + (1 - HEARD) * x))
     if not found.segments:
         silent = Skipped.SILENCE
-        return Landed(work, state=State.SKIPPED, reason=silent, engine=done.engine.name, numbers={"segments": 0})
+        heard_nothing = {"segments": 0, **meter.usage.numbers}
+        return Landed(work, state=State.SKIPPED, reason=silent, engine=done.engine.name, numbers=heard_nothing)
     seconds = time.monotonic() - began
     numbers = {
         "real_time_factor": seconds / duration_s if duration_s else 0.0,
         "voiced_s": found.coverage.voiced_s,
         "repaired": len(found.coverage.repaired),
         "findings": len(found.coverage.findings),
+        **meter.usage.numbers,
     }
     return replace(_landed(work, found, numbers), reason=done.because)
 
@@ -77,7 +79,7 @@ def _heard(work: Work, parts: Parts, speech: Speech, windows: Iterator[Window]) 
     voiced: list[Span] = []
     voiced_s, language, duration_s = 0.0, work.item.language, work.item.duration_s or 0.0
     for n, window in enumerate(windows):
-        segments += window.segments
+        segments += tongues.each(window)
         voiced += window.voiced
         voiced_s += window.voiced_s
         language = window.language or language
@@ -88,7 +90,9 @@ def _heard(work: Work, parts: Parts, speech: Speech, windows: Iterator[Window]) 
         work.progress(HEARD * done, heard=n if window.segments else None)
         if segments:
             early.tell(segments, language, window.end_s)
-    heard = Transcript(language, speech.name, tuple(segments), Coverage(voiced_s, 0.0))
+    language = tongues.mostly(segments, work.item.language)
+    settled = tongues.settled(segments, language)
+    heard = Transcript(language, speech.name, settled, Coverage(voiced_s, 0.0))
     # English models know nothing else, and the others slip into English rather than out of it
     detect = parts.language_of if language and language != "en" else None
     return heard, Checked(Voice(voiced), detect)
@@ -177,7 +181,7 @@ def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
 
 TRANSCRIPT = Step(
     name="transcript",
-    code_version="2",
+    code_version="3",
     run=one_by_one(transcript),
     needs=("raw",),
     after=("fingerprint",),  # a copy is not heard again

@@ -4,7 +4,7 @@ Each language is kept as soon as it is there, under a key of its own: one that f
 is wanted later does not have the others made again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -16,8 +16,8 @@ from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import Skipped
 from nexus_pipeline.domain.timeline import Transcript
 from nexus_pipeline.domain.translations import Translation, same
-from nexus_pipeline.ports import Progress, Sound
-from nexus_pipeline.steps.serving import parameters, served
+from nexus_pipeline.ports import Progress, Sound, Translator
+from nexus_pipeline.steps.serving import counted, parameters, served
 from nexus_pipeline.steps.step import Landed, Step, Work, one_by_one, silent
 from nexus_pipeline.versions import version_key
 from nexus_pipeline.wiring import Parts
@@ -30,6 +30,7 @@ _translation = TypeAdapter(Translation)
 def translation(work: Work, parts: Parts) -> Landed:
     """Into each language in turn. Where some fail, what was made of the others stands beside the error."""
     said = results.said(work.item, parts)
+    engines, meter = counted(parts.engines.translators(work.item))
     wanted = _wanted(work.item, parts)
     found: dict[str, Translation] = {}
     failed: list[EngineError] = []
@@ -40,7 +41,7 @@ def translation(work: Work, parts: Parts) -> Landed:
             work.progress((n + done) / len(wanted))
 
         try:
-            found[to], because = _into(to, work, parts, said, progress)
+            found[to], because = _into(to, work, parts, said, engines=engines, progress=progress)
         except EngineError as refused:
             failed.append(_named(refused, to))
         else:
@@ -50,19 +51,21 @@ def translation(work: Work, parts: Parts) -> Landed:
         raise error
     if failed:  # what there was before of the languages that could not be made again still stands
         found = {to: t for to, t in results.translations(work.item, parts).items() if to in wanted} | found
+    numbers = {"languages": len(found), "segments": sum(len(t.segments) for t in found.values())}
     return Landed(
         work,
         result={to: asdict(t) for to, t in found.items()},
         error=error,
         reason="; ".join(f"{to}: {because}" for to, because in instead.items()) or None,
-        numbers={"languages": len(found), "segments": sum(len(t.segments) for t in found.values())},
+        numbers={**numbers, **meter.usage.numbers},
         engine=",".join(dict.fromkeys(t.engine for t in found.values())) or None,
     )
 
 
-def _into(to: str, work: Work, parts: Parts, said: Transcript, progress: Progress) -> tuple[Translation, str | None]:
+def _into(
+    to: str, work: Work, parts: Parts, said: Transcript, *, engines: Sequence[Translator], progress: Progress
+) -> tuple[Translation, str | None]:
     """The kept translation, or a new one, which is kept; and who could not make it, where another engine did."""
-    engines = parts.engines.translators(work.item)
     of = results.said_key(work.item, parts)
     key = version_key(NAME, CODE, {"to": to, **parameters(engines)}, [("said", of)])
     kept = work.item.key(NAME, to, f"{key}.json")

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from nexus_pipeline.domain.errors import Cancelled, EngineDown, EngineFailed
+from nexus_pipeline.domain.errors import Cancelled, EngineBusy, EngineDown, EngineFailed
 from nexus_pipeline.engines.cloud import Patience
 from tests.contracts.cloud_parts import Outage, TooMany, Vendor, line, never, outage
 
@@ -249,3 +250,69 @@ def test_a_stream_that_pauses_too_long_is_an_outage(tmp_path):
 def test_an_engines_own_error_inside_a_stream_stays_what_it_is(tmp_path):
     with pytest.raises(EngineFailed, match="ours"):
         list(line(tmp_path).stream(Streams(["a", EngineFailed("ours")]), tokens=1, cancelled=never))
+
+
+# ---------------------------------------------------------------- what all processes know
+
+
+ASKER = """
+import sys
+from pathlib import Path
+from nexus_pipeline.domain.errors import NexusError
+from tests.contracts.cloud_parts import Vendor, line, never
+try:
+    print(line(Path(sys.argv[1])).call(Vendor(), tokens=1, cancelled=never))
+except NexusError as error:
+    print(type(error).__name__, error.retry_after_s, error)
+"""
+
+
+def asked_by_another(folder: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-c", ASKER, str(folder)], env=environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_an_open_breaker_is_open_for_every_process(tmp_path):
+    one = line(tmp_path, Patience(tries=3, wait_s=0.05, outages=3, open_s=60))
+    outage(one, Vendor(*[Outage()] * 3))
+    assert "EngineDown None vendor has not answered 3 times in a row" in asked_by_another(tmp_path)
+    assert asked_by_another(tmp_path / "elsewhere") == "answer"
+
+
+def test_the_wait_that_is_asked_for_is_kept_by_every_process(tmp_path):
+    with pytest.raises(EngineBusy):
+        line(tmp_path).call(Vendor(TooMany(3600.0)), tokens=1, cancelled=never)
+    name, wait_s = asked_by_another(tmp_path).split()[:2]
+    assert (name, float(wait_s)) == ("EngineBusy", pytest.approx(3600, abs=60))
+
+
+def test_another_key_or_address_begins_anew(tmp_path):
+    with pytest.raises(EngineBusy):
+        line(tmp_path).call(Vendor(TooMany(3600.0)), tokens=1, cancelled=never)
+    for cloud in ({"key": SecretStr("another")}, {"base_url": "http://127.0.0.1:1"}):
+        assert line(tmp_path, **cloud).call(Vendor(), tokens=1, cancelled=never) == "answer"
+    assert b"another" not in (tmp_path / "vendor.standing.sqlite").read_bytes()
+
+
+def test_one_call_of_all_processes_tries_whether_the_vendor_is_back(tmp_path):
+    patience = Patience(tries=1, outages=1, open_s=0.5)
+    one, other = line(tmp_path, patience), line(tmp_path, patience)
+    outage(one, Vendor(Outage()))
+    time.sleep(0.6)
+    assert one._standing.let()
+    with pytest.raises(EngineDown):
+        other._standing.let()
+    time.sleep(0.6)  # whoever tried has died
+    assert other.call(Vendor(), tokens=1, cancelled=never) == "answer"
+    assert one.call(Vendor(), tokens=1, cancelled=never) == "answer"
+
+
+def test_what_was_learnt_under_a_clock_that_was_set_back_is_forgotten(tmp_path):
+    with pytest.raises(EngineBusy):
+        line(tmp_path).call(Vendor(TooMany(3600.0)), tokens=1, cancelled=never)
+    with closing(sqlite3.connect(tmp_path / "vendor.standing.sqlite")) as db:
+        db.execute("update standing set at = at + 3600, not_before = not_before + 3600")
+        db.commit()
+    assert line(tmp_path).call(Vendor(), tokens=1, cancelled=never) == "answer"

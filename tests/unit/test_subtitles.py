@@ -233,3 +233,33 @@ def test_a_reader_that_is_not_ours_finds_every_segment_at_its_time_in_srt_and_vt
         assert [(line.start, line.end, line.plaintext) for line in read] == [
             (round(s.start_s * 1000), round(s.end_s * 1000), s.text) for s in segments
         ]
+
+
+def test_a_cue_in_another_language_says_so_in_vtt_and_is_read_so() -> None:
+    told = Transcript(
+        "en",
+        "test",
+        (
+            Segment(0, 0.0, 1.0, "Good morning.", "Anna"),
+            Segment(1, 1.0, 2.0, "Guten Morgen & <los>.", "Ben", language="de"),
+            Segment(2, 2.0, 3.0, "Au revoir.", language="fr"),
+        ),
+        Coverage(0, 0),
+    )
+    written = write(told, "vtt")
+    assert "<v Ben><lang de>Guten Morgen &amp; &lt;los&gt;.</lang>" in written
+    assert [(s.speaker, s.text, s.language) for s in parse(written.encode()).segments] == [
+        (s.speaker, s.text, s.language) for s in told.segments
+    ]
+    assert "lang" not in write(told, "srt")
+
+
+def test_a_foreign_word_inside_a_cue_does_not_make_all_of_it_foreign() -> None:
+    told = parse(b"WEBVTT\n\n00:01.000 --> 00:02.000\nShe has <lang fr>savoir vivre</lang>, they say.\n")
+    assert [(s.text, s.language) for s in told.segments] == [("She has savoir vivre, they say.", None)]
+
+
+def test_languages_of_segments_in_json_are_kept() -> None:
+    segments = [{"start": 0, "end": 1, "text": "Hello"}, {"start": 1, "end": 2, "text": "Hallo", "language": "de"}]
+    told = parse(json.dumps({"language": "en", "segments": segments}).encode())
+    assert [s.language for s in told.segments] == [None, "de"]
