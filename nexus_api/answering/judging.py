@@ -50,9 +50,9 @@ class Scale:
 
 
 BY_BOTH = Scale(-9.04, (14.51, 2.88, 0.0))
-"""Fitted on every second question of the development set of search. Of 100 random halves, the other half each time: 94 %
-of the questions without an answer are refused, 89 % of those with one answered (+-6 points). The nearest passage, what
-stands in one passage alone and unknown words added nothing on the halves that were not fitted."""
+"""Fitted on every second question of the development set of search. Of 100 random halves, the other half each time:
+94 % of the questions without an answer are refused, 89 % of those with one answered (+-6 points). The nearest passage,
+what stands in one passage alone and unknown words added nothing on the halves that were not fitted."""
 BY_WORDS = Scale(-1.16, (0.0, 3.5, -7.06))
 """The same without vectors: 81 % and 85 %."""
 
