@@ -99,7 +99,7 @@ class Conversation(Chat):
     """A chat and a page of its messages, in their order."""
 
     messages: list[Message]
-    next_cursor: str | None
+    more: str | None = Field(description="The cursor of the messages behind these; null at the end.")
 
 
 class Listing(Body):

@@ -49,4 +49,4 @@ def conversation(catalog: Catalog, owner: str, chat_id: str, limit: int, cursor:
     found = catalog.messages(chat_id, owner, after=int(cursor or 0), limit=limit + 1)
     told = chat(catalog.chat(chat_id, owner))
     more = str(found[limit - 1].n) if len(found) > limit else None
-    return {**told, "messages": [message(one) for one in found[:limit]], "next_cursor": more}
+    return {**told, "messages": [message(one) for one in found[:limit]], "more": more}

@@ -158,7 +158,7 @@ def test_history_has_titles_messages_and_pages(site, talks):
     assert chat["messages"][0]["item_ids"] == [talks[0]]
     assert chat["messages"][0]["at"].endswith("Z")
     page = site.client.get(f"/api/chats/{first['chat_id']}?limit=3").json()
-    assert (len(page["messages"]), page["next_cursor"]) == (3, "3")
+    assert (len(page["messages"]), page["more"]) == (3, "3")
     last = site.client.get(f"/api/chats/{first['chat_id']}?cursor=3").json()
     assert [m["n"] for m in last["messages"]] == [4]
 
