@@ -55,6 +55,8 @@ NO_CURSOR = {
     "/api/media/{}/scenes": "no step looks at pictures yet",
 }
 """Lists that are told in one piece."""
+OTHERWISE = {"/api/chats/{}": "messages"}
+"""Pages whose items the contract calls by another name."""
 
 FACTS = ("add", "ls", "show", "transcript", "search", "ask", "retry", "rerun", "cancel", "rm", "rebuild", "care",
          "models", "doctor")  # fmt: skip
@@ -187,7 +189,7 @@ def test_lists_are_pages_of_200_at_most(document):
             plain = re.sub(r"\{\w+\}", "{}", path)
             if plain not in NO_CURSOR and ("cursor" not in told or told.get("limit", {}).get("maximum") != 200):
                 wrong.append(path)
-            if "items" not in fields:
+            if OTHERWISE.get(plain, "items") not in fields:
                 wrong.append(path)
     assert wrong == []
 
@@ -232,10 +234,19 @@ def test_bodies_have_the_contracts_fields(document):
         ("Search", r"`POST /api/search` \| `(\{.*?\}\})`"),
         ("Found", r"`POST /api/search` \| .*? -> `(\{.*?\})`;"),
         ("Receipt", r"`GET /api/receipts/\{id\}` -> `(\{.*?\})` once"),
+        ("Ask", r"`POST /api/chat` \| `(\{.*?\})` ->"),
+        ("Answer", r"`POST /api/chat` \| .*? -> `(\{.*?\})`, or"),
+        ("Message", r"history: messages `(\{.*?\})`"),
     ):
         wanted = contract.braces(re.search(pattern, table)[1])
         assert wanted
         assert list(lacking(document, schema(document, name), wanted)) == [], name
+
+
+def test_a_persons_changes_and_history_are_there(document):
+    assert {"title", "tags", "speakers", "segments"} <= set(schema(document, "Patch")["properties"])
+    wanted = re.search(r"one's own history: ([\w, ]+);", contract.section(4))[1].split(", ")
+    assert set(wanted) <= set(schema(document, "Searched")["properties"])
 
 
 def test_states_kinds_and_platforms_are_those_of_the_contract():
