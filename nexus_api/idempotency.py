@@ -128,7 +128,7 @@ class Idempotency:
                 await _again(found, sieve, receive, send, most)
                 return
         except NexusError as error:
-            await _refused(error)(scope, receive, send)
+            await problems.refused(error)(scope, receive, send)
             return
         except HTTPException as error:  # the body has no end, says the guard
             title = "Content Too Large"
@@ -278,8 +278,3 @@ def _always(message: Message) -> Receive:
         return message
 
     return received
-
-
-def _refused(error: NexusError) -> ASGIApp:
-    title, again = type(error).__name__, error.retryable
-    return problems.answer(error.http_status, error.code, title, str(error), retryable=again)

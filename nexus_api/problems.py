@@ -63,6 +63,10 @@ _KINDS = {404: errors.NotFound, 405: MethodNotAllowed, 413: errors.TooLarge}
 """What the framework refuses by itself, by its status."""
 
 
+_PHRASES = {460: "Checksum Mismatch"}
+"""Of statuses that only tus knows."""
+
+
 def _told(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
@@ -76,7 +80,7 @@ ADDING = _told(404, 415, 507)
 """And those that take something in."""
 BYTES = _told(416)
 """And those that send bytes."""
-RESUMING = _told(408, 409, 412, 415, 423, 501, 507) | {460: {**_told(409)[409], "description": "Checksum Mismatch"}}
+RESUMING = _told(408, 409, 412, 415, 423, 501, 507) | {460: {**_told(409)[409], "description": _PHRASES[460]}}
 """And those that know uploads in parts."""
 OF_KEY = {str(status): one for status, one in _told(409, 410).items()}
 """And every POST with an `Idempotency-Key`, as the OpenAPI document writes it."""
@@ -88,6 +92,14 @@ def answer(
     """A problem document."""
     told = Problem(title=title, status=status, detail=detail, code=code, item_id=item_id, retryable=retryable)
     return JSONResponse(told.model_dump(), status, media_type=MEDIA_TYPE)
+
+
+def refused(error: errors.NexusError, item_id: str | None = None) -> JSONResponse:
+    """What went wrong as a problem document."""
+    status = error.http_status
+    # RFC 9457, 4.2.1: so it is where there is no type but the status
+    title = _PHRASES[status] if status in _PHRASES else HTTPStatus(status).phrase
+    return answer(status, error.code, title, str(error), item_id=item_id, retryable=error.retryable)
 
 
 def add_to(app: FastAPI) -> None:
@@ -113,9 +125,7 @@ def _describe(app: FastAPI) -> None:
 
 async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.NexusError)  # noqa: S101  # registered for this type only
-    title = HTTPStatus(error.http_status).phrase  # RFC 9457, 4.2.1: so it is where there is no type but the status
-    item_id = request.path_params.get("item_id")
-    return answer(error.http_status, error.code, title, str(error), item_id=item_id, retryable=error.retryable)
+    return refused(error, request.path_params.get("item_id"))
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
