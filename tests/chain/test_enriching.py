@@ -1,5 +1,7 @@
 """Enrichment by engines of which some cannot: what was heard stands, and the next one of a list serves."""
 
+import time
+
 import pytest
 
 from nexus_pipeline.domain.chain import STEPS
@@ -69,6 +71,23 @@ def test_the_first_one_of_a_list_serves_where_it_can(through):
     assert (step.state, step.engine, step.reason) == (State.DONE, "scripted:one", None)
     assert item.summary == "They talk about a budget."
     assert enrichment_of(item, parts).action_items == ()
+
+
+def test_a_summary_is_found_beside_the_moments_and_follows_when_another_engine_writes_it(through):
+    item, parts = through("language")
+
+    def found():
+        hits = parts.archive.search(Query("budget ", "words", {"owner": "local"}, 10)).hits
+        return [(hit.kind, hit.text, hit.start_s) for hit in hits]
+
+    assert found() == [("summary", "They talk about a budget. And about more.", 0.0)]
+    assert ("tag", "budget") in {(one.kind, one.text) for one in parts.catalog.suggest("local", "budg")}
+    other = Parts(Settings(home=parts.settings.home, speech=SPEECH, models=MODELS, enricher="local", _env_file=None))
+    list(Flow(CHAIN, other, Run("again", "again", frozenset(STEPS)), widths(other.settings)).land([item.id]))
+    assert other.catalog.get(item.id).step("enrichment").engine == "local"
+    time.sleep(1.1)  # until a handle sees what another one has written
+    assert found() == []
+    assert parts.catalog.suggest("local", "budg") == []
 
 
 def test_an_enrichment_that_was_kept_before_there_were_seconds_and_speakers_is_read():
