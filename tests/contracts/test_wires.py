@@ -21,6 +21,10 @@ from tests.contracts.test_sources_failures import certificate
 from tests.openai_server import WORDS, Fault
 
 
+SOON_S = 5.0
+"""A tenth of a second, on a machine that does nothing else; whoever is not hung up on holds the place far longer."""
+
+
 def never():
     return False
 
@@ -59,32 +63,32 @@ def test_gemini_can_be_asked_again_at_once_when_a_person_has_left(gemini, tmp_pa
         do(language, soon(lambda: gemini.asked))
     left = time.monotonic()
     assert "behind the door" in do(language)
-    assert time.monotonic() - left < 1.0
+    assert time.monotonic() - left < SOON_S
     assert len(gemini.asked) == 2
 
 
 def test_openai_can_be_asked_again_at_once_when_a_person_has_left(openai, tmp_path):
     site = EngineSite(None, tmp_path, 1, lambda: None, openai=Cloud(None, openai.url, calls=1))
     language = build(LANGUAGES, "openai", site)
-    for n, fault in enumerate((Fault(hold_s=20), Fault(drip_s=5))):
+    for n, fault in enumerate((Fault(hold_s=20), Fault(drip_s=20))):
         openai.faults.append(fault)
         with pytest.raises(Cancelled):
             tell(language, soon(lambda n=n: len(openai.asked) > 2 * n))
         left = time.monotonic()
         assert tell(language) == WORDS
-        assert time.monotonic() - left < 1.0
+        assert time.monotonic() - left < SOON_S
 
 
 def test_a_stream_that_nobody_reads_on_gives_its_place_back(openai, tmp_path):
     site = EngineSite(None, tmp_path, 1, lambda: None, openai=Cloud(None, openai.url, calls=1))
     language = build(LANGUAGES, "openai", site)
-    openai.faults.append(Fault(drip_s=3))
+    openai.faults.append(Fault(drip_s=6))
     pieces = language.tell("", "x", never)
     assert next(pieces)
     pieces.close()
     left = time.monotonic()
     assert tell(language) == WORDS
-    assert time.monotonic() - left < 1.0
+    assert time.monotonic() - left < SOON_S
 
 
 def test_an_answer_that_took_too_long_gives_its_place_back(gemini, tmp_path):
@@ -163,10 +167,10 @@ def test_the_other_end_sees_that_it_was_hung_up_on(tmp_path, secret):
     with Mute(tls) as mute:
         with pytest.raises(Cancelled):
             line.call(do, tokens=1, cancelled=soon(mute.taken.is_set))
-        assert mute.ended.wait(1.0)
+        assert mute.ended.wait(SOON_S)
         began = time.monotonic()
         assert line.call(lambda: "free", tokens=1, cancelled=never) == "free"
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < SOON_S
 
 
 def test_a_call_that_is_over_is_not_hung_up_on_when_its_client_serves_another(openai, tmp_path):
