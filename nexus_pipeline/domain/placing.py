@@ -21,6 +21,8 @@ EDGE_S = 0.25
 
 ALIKE = 0.5
 """Of two words half of the letters or more are the same: one of them is misheard."""
+KNOWN = 0.7
+"""Words beside a span are of it if so much of what was said in it, at most, is another word or not heard."""
 
 _PIECE = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\S)+")
 
@@ -94,7 +96,8 @@ def place(heard: Sequence[Token], span: Span, told: Sequence[Sequence[Token]]) -
     """
     keys = [token.key for token in heard]
     known = [[token.key for token in one] for one in told if one]
-    word_for_word = [found for one in known for found in _found(keys, one) if _mostly_in(heard[slice(*found)], span)]
+    there = (found for one in known for found in _found(keys, one))
+    word_for_word = [found for found in there if _mostly_in(heard[slice(*found)], span, EDGE_S)]
     if word_for_word:
         # the longer of two: what is known in one way may hold what is known in another
         return min(word_for_word, key=lambda found: (found[0] - found[1], _off(heard[slice(*found)], span)))
@@ -102,7 +105,9 @@ def place(heard: Sequence[Token], span: Span, told: Sequence[Sequence[Token]]) -
         inside = [i for i, token in enumerate(heard) if span[0] <= token.middle_s <= span[1]]
         return (inside[0], inside[-1] + 1) if inside else (0, 0)
     costs = [_Cost.of(token, span) for token in heard]
-    return min(_best(keys, costs, one) for one in known)[1]
+    unlike, found = min(_best(keys, costs, one) for one in known)
+    # a word beside a span in which nothing was heard is not what is left of it
+    return found if unlike <= KNOWN or _mostly_in(heard[slice(*found)], span, 0.0) else (0, 0)
 
 
 def _found(keys: Sequence[str], told: Sequence[str]) -> list[tuple[int, int]]:
@@ -111,9 +116,9 @@ def _found(keys: Sequence[str], told: Sequence[str]) -> list[tuple[int, int]]:
     return [(i, i + len(told)) for i in starts if keys[i] == told[0] and keys[i : i + len(told)] == told]
 
 
-def _mostly_in(some: Sequence[Token], span: Span) -> bool:
-    """Whether half of the words or more may lie in the span: of what is not timed nobody knows."""
-    may = sum(not t.timed or span[0] - EDGE_S <= t.middle_s <= span[1] + EDGE_S for t in some)
+def _mostly_in(some: Sequence[Token], span: Span, beside_s: float) -> bool:
+    """Whether half of the words or more may lie in the span or beside it: of what is not timed nobody knows."""
+    may = sum(not t.timed or span[0] - beside_s <= t.middle_s <= span[1] + beside_s for t in some)
     return 2 * may >= len(some)
 
 
