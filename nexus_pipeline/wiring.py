@@ -25,6 +25,7 @@ from nexus_pipeline.engines import (
     EMBEDDERS,
     ENRICHERS,
     NONE,
+    RERANKERS,
     SPEAKERS,
     SPEECH,
     TRANSLATORS,
@@ -45,6 +46,7 @@ from nexus_pipeline.ports import (
     Hints,
     Limits,
     Media,
+    Reranker,
     Source,
     Speakers,
     Speech,
@@ -69,8 +71,9 @@ CATALOGUES = {
     "enrichment": ENRICHERS,
     "embedding": EMBEDDERS,
     "answers": ANSWERERS,
+    "reranking": RERANKERS,
 }
-"""What engines do, and the engines that there are: steps, and answers to people's questions, which are none."""
+"""What engines do, and the engines that there are: steps, and what people's questions and searches want, no steps."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,10 @@ class Engines:
     def answerers(self) -> tuple[Answerer, ...]:
         """None where answering is switched off."""
         return self.each("answers")
+
+    def rerankers(self) -> tuple[Reranker, ...]:
+        """None where what a search found stays in its order."""
+        return self.each("reranking")
 
     def missing(self, step: str, item: Item | None = None) -> str | None:
         """What a step's engines lack on this machine and how to get it; None when one is ready. Loads nothing."""
@@ -209,6 +216,7 @@ class Parts:
             "enrichment": enricher,
             "embedding": s.embedder,
             "answers": answerer,
+            "reranking": s.reranker,
         }
         return Engines(self.site, chosen)
 
