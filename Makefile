@@ -1,7 +1,7 @@
 # What people and machines start. Every target makes the environment first where it is not there yet.
 SHELL := bash
 PYTHON_HERE := .venv/bin/python
-BENCHMARKS := overhead arrival search fingerprint memory speech repair diarize api refusals
+BENCHMARKS := overhead arrival search fingerprint memory speech repair diarize api refusals answers
 
 .PHONY: run setup demo test soak check bench lock
 .DEFAULT_GOAL := run

@@ -32,14 +32,15 @@ LOOK_S = 0.03
 class Nexus:
     """The embedded default: SQLite, folders, two warm workers."""
 
-    def __init__(self) -> None:
-        """Starts it and waits until it says that it is ready."""
+    def __init__(self, **settings: str) -> None:
+        """Starts it, with these NEXUS_ variables too, and waits until it says that it is ready."""
         self.folder = Path(tempfile.mkdtemp(prefix="bench-arrival-"))
         self.keep = False
         home = self.folder / "home"
-        self.port = free_port()
+        self.port, self.api_port = free_port(), free_port()
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("NEXUS_") and k != "DAGSTER_HOME"}
         self.environment |= {"NEXUS_HOME": str(home), "NEXUS_SPEECH": SPEECH, "NEXUS_MODELS": str(MODELS)}
+        self.environment |= settings
         self.parts = Parts(Settings(home=home, speech=SPEECH, models=MODELS, _env_file=None))
         self.inbox = home / "blobs" / "inbox"
         self.up = self._start()
@@ -49,7 +50,7 @@ class Nexus:
         self.readable.start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        ports = ("--port", str(free_port()), "--dagster-port", str(self.port))
+        ports = ("--port", str(self.api_port), "--dagster-port", str(self.port))
         log = (self.folder / "up.log").open("w")
         up = subprocess.Popen(
             self._nexus("up", *ports),

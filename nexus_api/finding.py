@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from nexus_api import shown
+from nexus_api.reranking import searched, vector_of
 from nexus_api.shown import Json
 from nexus_pipeline.domain import syntax
 from nexus_pipeline.domain.errors import BadInput, ModelMissing, StoreError
@@ -53,7 +54,7 @@ class Finding:
         if mode != "words":
             mode, vector = self._vector(syntax.read(words).text, mode)
         query = Query(words, mode, {**filters, "owner": self._owner}, limit, offset, merge, group)
-        found = self._parts.archive.search(query, vector)
+        found = searched(self._parts, query, vector, self._warn)
         ids = [hit.item_id for hit in found.hits]
         items = self._parts.catalog.find(list(dict.fromkeys(ids)))
         took_ms = (time.perf_counter() - began) * 1000
@@ -64,7 +65,7 @@ class Finding:
     def _vector(self, words: str, mode: str) -> "tuple[str, Vectors | None]":
         """The query's vector; without the model, words alone still find something."""
         try:
-            return mode, self._parts.engines.embedder().embed([words])[0]
+            return mode, vector_of(words, self._parts.engines.embedder())
         except ModelMissing as error:
             if mode != "hybrid":
                 raise

@@ -62,7 +62,7 @@ class Space(BaseModel):
 
 
 class Engine(BaseModel):
-    """What does a step (or `answers` questions), and what it lacks."""
+    """What does a step (or `answers` questions, or reads what a search found: `reranking`), and what it lacks."""
 
     step: str
     engine: str

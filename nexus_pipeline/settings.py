@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     answerer: str = Field(
         "auto", description="Engine that answers questions, `engine[:model]`, a list of them, `auto` or `none`."
     )
+    reranker: str = Field(
+        "none", description="Engine that reads the best of what a search found, `engine[:model]`, a list, or `none`."
+    )
     translate_to: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Languages that items are translated into, such as `en,de`."
     )

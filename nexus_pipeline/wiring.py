@@ -26,6 +26,7 @@ from nexus_pipeline.engines import (
     EMBEDDERS,
     ENRICHERS,
     NONE,
+    RERANKERS,
     SPEAKERS,
     SPEECH,
     TRANSLATORS,
@@ -47,6 +48,7 @@ from nexus_pipeline.ports import (
     Hints,
     Limits,
     Media,
+    Reranker,
     Source,
     Speakers,
     Speech,
@@ -71,8 +73,9 @@ CATALOGUES = {
     "enrichment": ENRICHERS,
     "embedding": EMBEDDERS,
     "answers": ANSWERERS,
+    "reranking": RERANKERS,
 }
-"""What engines do, and the engines that there are: steps, and answers to people's questions, which are none."""
+"""What engines do, and the engines that there are: steps, and what people's questions and searches want, no steps."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,10 @@ class Engines:
     def answerers(self) -> tuple[Answerer, ...]:
         """None where answering is switched off."""
         return self.each("answers")
+
+    def rerankers(self) -> tuple[Reranker, ...]:
+        """None where what a search found stays in its order."""
+        return self.each("reranking")
 
     def missing(self, step: str, item: Item | None = None) -> str | None:
         """What a step's engines lack on this machine and how to get it; None when one is ready. Loads nothing."""
@@ -211,6 +218,7 @@ class Parts:
             "enrichment": enricher,
             "embedding": s.embedder,
             "answers": answerer,
+            "reranking": s.reranker,
         }
         return Engines(self.site, chosen)
 

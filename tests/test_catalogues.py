@@ -12,6 +12,7 @@ from nexus_pipeline.engines import (
     EMBEDDERS,
     ENRICHERS,
     LANGUAGES,
+    RERANKERS,
     SPEAKERS,
     SPEECH,
     TRANSLATORS,
@@ -20,7 +21,7 @@ from nexus_pipeline.engines import (
     load,
 )
 from nexus_pipeline.engines.site import Engine, EngineSite
-from nexus_pipeline.ports import Answerer, Embedder, Enricher, LanguageModel, Speakers, Speech, Translator
+from nexus_pipeline.ports import Answerer, Embedder, Enricher, LanguageModel, Reranker, Speakers, Speech, Translator
 
 CATALOGUES = (
     (SPEECH, Speech),
@@ -30,6 +31,7 @@ CATALOGUES = (
     (LANGUAGES, LanguageModel),
     (ENRICHERS, Enricher),
     (ANSWERERS, Answerer),
+    (RERANKERS, Reranker),
 )
 ENTRIES = [(catalogue, port, name) for catalogue, port in CATALOGUES for name in catalogue]
 

@@ -1,25 +1,39 @@
 """Two rankings made one: by words and by meaning.
 
-Each side's scores are scaled to (s - mean) / (best - mean) over the whole archive and weighted alike, which finds
-more than ranks alone (docs/adr/0002). A passage gains when the asked-for person speaks in it and when its neighbours
-are found, too; a direct neighbour of a passage that stands above moves behind those that tell something new.
+Each side's scores are scaled to (s - mean) / (best - mean) and weighted alike, which finds more than ranks alone
+(docs/adr/0002). A passage gains when the person whom the question names speaks in it, when it lies where the question
+says, when it has more of the question's words (covering.py), and when its neighbours are found, too; a direct neighbour
+of a passage that stands above moves behind those that tell something new. docs/search.md says what each part brings.
 """
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from nexus_pipeline.archive.schema import neighbours
-from nexus_pipeline.archive.words import spoken
+from nexus_pipeline.domain.questions import named, when, whole
 
 WEIGHT_WORDS = 0.5
-NEIGHBOUR_GAIN = 0.1
+NEIGHBOUR_GAIN = 0.3
 """Share of each neighbour's score that a passage gains."""
+SETTLED = 300
+"""So many of the best gain from their neighbours: what stands further behind would not come near the first pages."""
 SPEAKER_GAIN = 0.15
-"""What a passage gains that the named person speaks."""
+"""What a passage gains in which the named person speaks most."""
+TIME_GAIN = 0.3
+"""What a passage gains that lies where the question says: `around minute 12`."""
+SUMMARY_GAIN = 0.15
+"""What a summary gains where a question asks for one, and loses where it asks for a moment."""
 NEAR_S = 60.0
 """Passages are compared with those of the same minutes only: a long item has thousands."""
 
 Scores = Mapping[str, float]
+Numbers = npt.NDArray[np.float64]
 
 
 def scaled(scores: Scores, mean: float) -> dict[str, float]:
@@ -30,21 +44,70 @@ def scaled(scores: Scores, mean: float) -> dict[str, float]:
     return {id_: (score - mean) / (best - mean) for id_, score in scores.items()}
 
 
-def fused(words: Scores, meaning: Scores, speakers: Mapping[str, str | None], asked: Sequence[str]) -> dict[str, float]:
-    """Scores of all passages that either side found; both sides scaled. What a side did not find counts as average."""
-    named = {w.lower() for w in asked}
-    gains = {speaker: SPEAKER_GAIN * _is_named(speaker, named) for speaker in {None, *speakers.values()}}
-    own = {
-        id_: WEIGHT_WORDS * words.get(id_, 0.0) + (1 - WEIGHT_WORDS) * meaning.get(id_, 0.0) + gains[speakers.get(id_)]
-        for id_ in {**words, **meaning}
-    }
-    found = dict(own)
-    for id_, score in own.items():
-        if score > 0:
-            for neighbour in neighbours(id_):
-                if neighbour in found:
-                    found[neighbour] += NEIGHBOUR_GAIN * score
+def fused(question: str, words: Scores, meaning: Scores, facts: pa.Table) -> dict[str, float]:
+    """Scores of all passages that either side found; both sides scaled. What a side did not find counts as average.
+
+    Args:
+        question: As it was asked.
+        words: Scaled scores by the passages' ids.
+        meaning: The same.
+        facts: A row for each of `ids(words, meaning)`, in their order: kind, speaker, start_s, end_s.
+    """
+    found = ids(words, meaning)
+    if not found:
+        return {}
+    own = WEIGHT_WORDS * _of(words, found) + (1 - WEIGHT_WORDS) * _of(meaning, found)
+    own += SPEAKER_GAIN * _named(question, facts["speaker"]) + TIME_GAIN * _then(question, facts)
+    own += SUMMARY_GAIN * _kind(question, facts["kind"])
+    return dict(zip(found, own.tolist(), strict=True))
+
+
+def around(scores: Scores) -> dict[str, float]:
+    """The same, where the best have a share of what their neighbours have; those below average give nothing."""
+    found = dict(scores)
+    for id_ in best(scores, SETTLED):
+        found[id_] += NEIGHBOUR_GAIN * sum(max(scores.get(one, 0.0), 0.0) for one in neighbours(id_))
     return found
+
+
+def best(scores: Scores, at_most: int) -> list[str]:
+    """The best so many, in their order; equal ones by id."""
+    return heapq.nsmallest(at_most, scores, key=lambda id_: (-scores[id_], id_))
+
+
+def ids(words: Scores, meaning: Scores) -> list[str]:
+    """Of all that either side found."""
+    return list({**words, **meaning})
+
+
+def _of(scores: Scores, found: Sequence[str]) -> Numbers:
+    return np.array([scores.get(id_, 0.0) for id_ in found])
+
+
+def _named(question: str, speakers: pa.ChunkedArray) -> Numbers:
+    """How surely the question names each passage's speaker."""
+    coded = speakers.combine_chunks().dictionary_encode()
+    labels = coded.dictionary.to_pylist()
+    sure = named(question, labels)
+    by_code = np.array([*(sure.get(label, 0.0) for label in labels), 0.0])
+    found: Numbers = by_code[coded.indices.fill_null(len(labels)).to_numpy()]
+    return found
+
+
+def _then(question: str, facts: pa.Table) -> Numbers:
+    """1 for passages that lie where the question says."""
+    asked = when(question)
+    if asked is None:
+        return np.zeros(facts.num_rows)
+    starts, ends = facts["start_s"].to_numpy(), facts["end_s"].to_numpy()
+    found: Numbers = ((starts < asked.end_s) & (ends > asked.start_s)).astype(float)
+    return found
+
+
+def _kind(question: str, kinds: pa.ChunkedArray) -> Numbers:
+    """1 for summaries where one is asked for, -1 where a moment is; 0 for all else."""
+    summaries: Numbers = pc.equal(kinds, "summary").to_numpy().astype(float)
+    return summaries if whole(question) else -summaries
 
 
 def ranked(scores: Scores) -> list[str]:
@@ -96,8 +159,3 @@ def spread(ranking: Iterable[str], at_most: int) -> list[str]:
         else:
             first[id_] = None
     return [*first, *later][:at_most]
-
-
-def _is_named(speaker: str | None, named: set[str]) -> bool:
-    names = {w.lower() for w in spoken(speaker or "")}
-    return bool(names) and 2 * len(names & named) >= len(names)

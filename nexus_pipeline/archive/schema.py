@@ -82,10 +82,10 @@ def place(id_: str) -> tuple[str, str]:
     return item_id, kind
 
 
-def neighbours(id_: str) -> tuple[str, str]:
-    """Ids of the passages just before and after."""
+def neighbours(id_: str, apart: int = 1) -> tuple[str, ...]:
+    """Ids of the passages before and after: so many on each side, in order of time."""
     front, _, position = id_.rpartition(":")
-    return f"{front}:{int(position) - 1}", f"{front}:{int(position) + 1}"
+    return tuple(f"{front}:{int(position) + by}" for by in range(-apart, apart + 1) if by)
 
 
 def rows(items: Sequence[ItemPassages], dimensions: int) -> pa.Table:

@@ -14,14 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nexus_pipeline.archive import fusing, gathering
+from nexus_pipeline.archive import covering, fusing, gathering
 from nexus_pipeline.archive.filters import compiled, one_of
+from nexus_pipeline.archive.fusing import Scores
 from nexus_pipeline.archive.paging import Rankings
 from nexus_pipeline.archive.schema import VECTOR, WORDS
 from nexus_pipeline.archive.stems import families, stemmed
 from nexus_pipeline.archive.vocabulary import Vocabulary
 from nexus_pipeline.archive.words import Stems, WordQuery, asked, forms, spoken
 from nexus_pipeline.domain.errors import BadInput
+from nexus_pipeline.domain.questions import whole
 from nexus_pipeline.domain.search import Found, Group, Hit, Query
 from nexus_pipeline.ports import Vectors
 
@@ -110,7 +112,7 @@ class Searcher:
         endings: tuple[str, ...] = ()
         if told.typed and query.mode != "meaning":
             endings = self._vocabulary.endings(table, told.typed, languages, self._stemming(table))
-        words = _words(table, told.query(languages, endings), where) if query.mode != "meaning" else _Side()
+        words = _words(table, told.query(languages, endings), query.text, where) if query.mode != "meaning" else _Side()
         meaning = _Side()
         if vector is not None and query.mode != "words" and not (query.mode == "hybrid" and told.phrases):
             meaning = _without(table, _meaning(table, vector, where), told.left_out(languages))
@@ -118,14 +120,13 @@ class Searcher:
         scores = words.scores if query.mode == "words" else meaning.scores
         if query.mode == "hybrid":
             mean = float(self._mean_vector(table) @ vector) if vector is not None and meaning.scores else 0.0
-            scores = fusing.fused(
-                # nearly all passages have none of the words: their mean is next to 0
-                fusing.scaled(words.scores, 0.0),
-                fusing.scaled(meaning.scores, mean),
-                facts.speakers(),
-                told.words,
-            )
-        ranking = gathering.moments_first(facts.once(fusing.ranked(scores)[:DEPTH]))
+            # nearly all passages have none of the words: their mean is next to 0
+            sides = fusing.scaled(words.scores, 0.0), fusing.scaled(meaning.scores, mean)
+            own = fusing.fused(query.text, *sides, facts.told(fusing.ids(*sides)))
+            scores = fusing.around(self._read(table, own, (told.words, languages), words.scores, facts))
+        ranking = facts.once(fusing.ranked(scores)[:DEPTH])
+        if not whole(query.text):
+            ranking = gathering.moments_first(ranking)
         hits = gathering.merged(ranking, scores, facts.times(ranking)) if query.merge else gathering.alone(ranking)
         if query.mode == "hybrid":
             by_best = {max(hit, key=scores.__getitem__): hit for hit in hits}
@@ -153,6 +154,15 @@ class Searcher:
             facets=ranked.facts.facets(ranked.ranking),
             groups=groups,
         )
+
+    def _read(
+        self, table: Any, own: Scores, asked_for: tuple[Sequence[str], Sequence[str]], found: Scores, facts: "_Facts"
+    ) -> Scores:
+        """The scores once the texts of the best passages, and of those around them, have been read."""
+        best = fusing.best(own, covering.READ)
+        wanted = covering.near(best, found)
+        texts = {row["id"]: row[WORDS] for row in _shown(table, wanted, facts, ["id", WORDS])} if wanted else {}
+        return covering.gained(own, best, asked_for, texts, self._stemming(table))
 
     def _families(self, table: Any, version: int) -> tuple[str, ...]:
         """Languages with stems of their own that some passage is in; one look for a new one at each new version."""
@@ -219,8 +229,10 @@ def _still(table: Any, ranked: _Ranked) -> _Ranked:
     return ranked.among(set(there), version)
 
 
-def _words(table: Any, words: WordQuery | None, where: str | None) -> _Side:
-    return _Side() if words is None else _fetched(table.search(words, query_type="fts"), where, DEPTH, "_score")
+def _words(table: Any, words: WordQuery | None, text: str, where: str | None) -> _Side:
+    if words is None:
+        return _Side()
+    return _fetched(table.search(covering.softened(words, text), query_type="fts"), where, DEPTH, "_score")
 
 
 def _without(table: Any, side: _Side, out: WordQuery | None) -> _Side:
@@ -258,16 +270,16 @@ def _fetched(search: Any, where: str | None, depth: int, score: str) -> _Side:
     return _Side(scores, rows.select([*_FACTS, _ROW]), is_full=rows.num_rows == depth)
 
 
-def _shown(table: Any, page: Sequence[str], facts: "_Facts") -> list[dict[str, Any]]:
-    """The page's rows, by their places in the table: by id it takes four times as long.
+def _shown(table: Any, page: Sequence[str], facts: "_Facts", columns: Sequence[str] = _SHOWN) -> list[dict[str, Any]]:
+    """These passages' rows, by their places in the table: by id it takes four times as long.
 
     Care may have moved rows since they were found; then they are looked up by id.
     """
     with suppress(RuntimeError, OSError, ValueError):  # a place that is no more; what follows tells any other reason
-        rows = table.take_row_ids(facts.row_ids(page)).select(_SHOWN).to_arrow().to_pylist()
+        rows = table.take_row_ids(facts.row_ids(page)).select(list(columns)).to_arrow().to_pylist()
         if {row["id"] for row in rows} == set(page):
             return list(rows)
-    return list(table.search().where(one_of("id", page)).select(_SHOWN).limit(len(page)).to_arrow().to_pylist())
+    return list(table.search().where(one_of("id", page)).select(list(columns)).limit(len(page)).to_arrow().to_pylist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,12 +301,9 @@ class _Facts:
         """Where these passages stood in the table when they were found."""
         return [] if self.rows is None else self.rows[_ROW].take(self._at(ids)).to_pylist()
 
-    def speakers(self) -> dict[str, str | None]:
-        """Who speaks, by passage."""
-        if self.rows is None:
-            return {}
-        told = self.rows["speaker"].to_pylist()
-        return {id_: told[n] for id_, n in self.places.items()}
+    def told(self, ids: Sequence[str]) -> pa.Table:
+        """What ranking asks of these passages, in their order."""
+        return pa.table({}) if self.rows is None else self.rows.select(["kind", "speaker", *_PLACE]).take(self._at(ids))
 
     def times(self, ids: Sequence[str]) -> dict[str, tuple[float, float]]:
         """From which to which second each of these passages lasts."""

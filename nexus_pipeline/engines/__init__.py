@@ -26,7 +26,7 @@ LANGUAGES = {
     "gemini": "nexus_pipeline.engines.gemini_language:GeminiLanguage",
     "openai": "nexus_pipeline.engines.openai_language:OpenAILanguage",
 }
-"""What enrichers, translators and answerers are built over; nobody chooses them by themselves."""
+"""What enrichers, translators, answerers and rerankers are built over; nobody chooses them by themselves."""
 ENRICHERS = {
     "local": "nexus_pipeline.engines.extractive:Extractive",
     "gemini": "nexus_pipeline.engines.language_enricher:GeminiEnricher",
@@ -36,6 +36,11 @@ ANSWERERS = {
     "extractive": "nexus_pipeline.engines.extractive_answerer:ExtractiveAnswerer",
     "gemini": "nexus_pipeline.engines.language_answerer:GeminiAnswerer",
     "openai": "nexus_pipeline.engines.language_answerer:OpenAIAnswerer",
+}
+RERANKERS = {
+    "sentences": "nexus_pipeline.engines.sentence_reranker:SentenceReranker",
+    "gemini": "nexus_pipeline.engines.language_reranker:GeminiReranker",
+    "openai": "nexus_pipeline.engines.language_reranker:OpenAIReranker",
 }
 SPEAKERS = {
     "sherpa-onnx": "nexus_pipeline.engines.sherpa_onnx:SherpaOnnx",

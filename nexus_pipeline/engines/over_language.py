@@ -1,4 +1,4 @@
-"""Engines that are made of a vendor's language model: enrichers, answerers, translators."""
+"""Engines that are made of a vendor's language model: enrichers, answerers, translators, rerankers."""
 
 from collections.abc import Mapping
 from copy import copy

@@ -185,7 +185,7 @@ class Translator(Protocol):
 
 
 class LanguageModel(Protocol):
-    """Answers in words: what enrichers, translators and answerers of every vendor are made of."""
+    """Answers in words: what enrichers, translators, answerers and rerankers of every vendor are made of."""
 
     name: str
     window: int
@@ -218,6 +218,19 @@ class Answerer(Protocol):
 
         `said`: questions and answers before it, oldest first. Raises EngineError, Cancelled.
         """
+
+
+class Reranker(Protocol):
+    """Reads the passages that a search found, and says how well each answers."""
+
+    name: str
+    depth: int
+    """How many of the best passages it is shown."""
+    trust: float
+    """What a grade of 1 counts beside the search's own scores, of which the best is about 1."""
+
+    def grade(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> tuple[float, ...]:
+        """0 (not at all) to 1 (it answers) for each passage, in their order. Raises EngineError, Cancelled."""
 
 
 class Speakers(Protocol):

@@ -201,7 +201,7 @@ def test_an_overview_counts_what_stands(site, spoken):
     assert told["throughput"]["hour"]["items"] == 1
     assert told["space"]["bytes"] == spoken[0].stat().st_size
     assert told["space"]["passages"] == 1
-    engines = ["transcript", "speakers", "translation", "enrichment", "embedding", "answers"]
+    engines = ["transcript", "speakers", "translation", "enrichment", "embedding", "answers", "reranking"]
     assert [engine["step"] for engine in told["engines"]] == engines
     assert [lane["lane"] for lane in told["lanes"]] == ["now", "bulk"]
     assert sum(lane["waiting"] for lane in told["lanes"]) == 1

@@ -32,7 +32,7 @@ def test_answering_can_be_switched_off(tmp_path):
 
 
 def test_answers_are_no_step_and_no_item_has_an_engine_of_its_own_for_them():
-    assert set(CATALOGUES) - set(STEPS) == {"answers"}
+    assert set(CATALOGUES) - set(STEPS) == {"answers", "reranking"}
     assert set(STEPS) >= OPTIONAL
     with pytest.raises(BadInput, match="one of the steps"):
         choice("answers=extractive")
