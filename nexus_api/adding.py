@@ -4,10 +4,11 @@ A file's origin is its digest (with that of a transcript beside it), so the same
 and under whatever name they are added. The person's own file is copied, never moved.
 """
 
+import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from nexus_pipeline.domain.items import Item, Kind, NewItem
 from nexus_pipeline.domain.states import ItemState, State
 from nexus_pipeline.wiring import Parts, intake
 
+Sent = Callable[[int, int], None]
+"""Told bytes that were read or sent, and bytes in all."""
 Said = intake.Said
 """What a person says of what they add."""
 
@@ -112,13 +115,15 @@ def item_of(file: Offered, wishes: Said) -> NewItem:
     return intake.uploaded(file.path, wishes, sidecar=file.sidecar, digests=file.digests, names=file.names)
 
 
-def add_file(parts: Parts, file: Offered, wishes: Said) -> Added:
+def add_file(parts: Parts, file: Offered, wishes: Said, progress: Sent = lambda _done, _of: None) -> Added:
     """Put a file into the inbox as an upload, unless its bytes are there already.
 
-    Raises StoreError (StoreFull where no space is left), NotFound when the file goes away or may not be read.
+    It is read twice, for its digest and to be copied: `progress` is told of both. Raises StoreError (StoreFull where
+    no space is left), NotFound when the file goes away or may not be read.
     """
     try:
-        new = item_of(file, wishes)
+        came = _counting(2 * file.path.stat().st_size, progress)
+        new = item_of(replace(file, digests=file.digests or _digests(file, came)), wishes)
     except OSError as error:
         raise NotFound(f"{_name(file.path)} cannot be read: {error.strerror}") from error
     if _is_transcript(Path(new.filename or "")):
@@ -130,10 +135,38 @@ def add_file(parts: Parts, file: Offered, wishes: Said) -> Added:
     item = parts.catalog.add([new])[0]
     # where the item says that they are: under another name it may have been added before
     put = replace(new, inbox_key=item.inbox_key, sidecar_key=item.sidecar_key)
-    intake.put_upload(parts.inbox, put, wishes, file.path, sidecar=file.sidecar, move=file.move)
+    try:
+        intake.put_upload(parts.inbox, put, wishes, file.path, sidecar=file.sidecar, move=file.move, came=came)
+    except OSError as error:
+        raise NotFound(f"{_name(file.path)} cannot be read any more: {error.strerror}") from error
     if item.state is ItemState.FAILED:  # because its file was lost on the way: here it is
         item = parts.catalog.ask("retry", [item.id])[0]
     return Added(item, new=there is None)
+
+
+def _counting(total: int, progress: Sent) -> Callable[[int], None]:
+    """Is told bytes, and tells how many of all."""
+    done = 0
+
+    def came(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, total)
+
+    return came
+
+
+def _digests(file: Offered, came: Callable[[int], None]) -> tuple[str, str | None]:
+    """SHA-256 of the file and of the transcript beside it."""
+    return _digest(file.path, came), _digest(file.sidecar, lambda _bytes: None) if file.sidecar else None
+
+
+def _digest(path: Path, came: Callable[[int], None]) -> str:
+    summed = hashlib.sha256()
+    with path.open("rb") as source:
+        for piece in intake.pieces(source, came):
+            summed.update(piece)
+    return summed.hexdigest()
 
 
 def add_url(parts: Parts, told: str, wishes: Said) -> Added:

@@ -28,6 +28,7 @@ from nexus_api.routes import (
     me,
     media,
     metrics,
+    models,
     overview,
     pages,
     receipts,
@@ -43,9 +44,24 @@ from nexus_pipeline.wiring import Parts, sweep_scratch
 log = logging.getLogger(__name__)
 
 PARTS = (
-    adding, uploads, media, results, action_items, files, asks, searching, chat, events, receipts, overview, me, health,
-    metrics, pages,
-)  # fmt: skip
+    adding,
+    uploads,
+    media,
+    results,
+    action_items,
+    files,
+    asks,
+    searching,
+    chat,
+    events,
+    receipts,
+    overview,
+    models,
+    me,
+    health,
+    metrics,
+    pages,
+)
 
 
 class Site(FastAPI):

@@ -4,12 +4,15 @@ What a server refuses is raised as what it would be here: problem documents say 
 """
 
 import json
+import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import httpx
 
+from nexus_api import wire
 from nexus_api.local import PREFIX, TOGETHER, Form
 from nexus_api.refusals import NoResuming
 from nexus_api.sending import LARGE_BYTES, Progress, persist, send
@@ -27,17 +30,21 @@ ANSWER = httpx.Timeout(600.0, connect=10.0)
 """A language model on a slow machine may think for minutes before it says a word."""
 TRIES = 2
 """Connections that fail are tried again so often (httpx); a request that was sent is not."""
+ERASING_S = 5.0
+"""So long a receipt is waited for: what a server erases it erases behind its answer."""
 
 
 class Remote:
     """Nexus behind an address. Raises what `Local` raises, and StoreError where the server cannot be reached."""
 
-    def __init__(self, url: str, key: str | None) -> None:
-        """Asks nothing yet."""
-        self._url = url.rstrip("/")
+    def __init__(self, url: str, key: str | None, *, patience_s: float | None = None) -> None:
+        """Asks nothing yet. `patience_s`: for whoever would rather have no answer than wait. Raises StoreError."""
+        self._url = wire.checked(url)
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        transport = httpx.HTTPTransport(retries=TRIES)
-        self._http = httpx.Client(base_url=self._url, headers=headers, timeout=TIMEOUT, transport=transport)
+        transport = httpx.HTTPTransport(retries=TRIES if patience_s is None else 0)
+        timeout = TIMEOUT if patience_s is None else httpx.Timeout(patience_s)
+        self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout, transport=transport)
+        weakref.finalize(self, self._http.close)
 
     # ---------------------------------------------------------------- items
 
@@ -64,12 +71,19 @@ class Remote:
             there |= {item["id"]: item for item in self._get("/api/media", id=some, limit=len(some))["items"]}
         return [there[item_id] for item_id in item_ids if item_id in there]
 
-    def page(self, *, limit: int, cursor: str | None = None, states: Any = (), **filters: Any) -> Json:
+    def looks(self) -> Iterator[None]:
+        """When somebody who waits for items looks again: its events say so."""
+        from nexus_api import watching
+
+        return watching.far(self._http)
+
+    def page(self, *, limit: int, cursor: str | None = None, states: Any = (), ids: Any = (), **filters: Any) -> Json:
         """Items, newest first; more than the 200 of one answer are asked for in turn."""
         items: list[Json] = []
+        filters |= {"state": [str(s) for s in states], "id": list(ids)}
         while True:
             left = min(limit - len(items), TOGETHER)
-            page = self._get("/api/media", limit=left, cursor=cursor, state=[str(s) for s in states], **filters)
+            page = self._get("/api/media", limit=left, cursor=cursor, **filters)
             items += page["items"]
             cursor = page["next_cursor"]
             if cursor is None or len(items) >= limit:
@@ -97,8 +111,7 @@ class Remote:
 
     def change_action_item(self, item_id: str, n: int, **changes: Any) -> Json:
         """A person's tick or change. Raises NotFound."""
-        found: Json = self._ask("PATCH", f"/api/media/{item_id}/action_items/{n}", json=changes).json()
-        return found
+        return self._read("PATCH", f"/api/media/{item_id}/action_items/{n}", json=changes)
 
     # ---------------------------------------------------------------- adding
 
@@ -114,12 +127,9 @@ class Remote:
             if file.path.stat().st_size >= LARGE_BYTES:
                 with suppress(NoResuming):  # the server's inbox is no folder
                     return self._add_large(file, wishes, progress)
-            added = self._add_small(file, wishes)
-            size = file.path.stat().st_size
+            return self._add_small(file, wishes, progress)
         except OSError as error:
             raise errors.NotFound(f"{file.path.name} cannot be read: {error.strerror}") from error
-        progress(size, size)
-        return added
 
     def _add_large(self, file: "Offered", wishes: "Said", progress: Progress) -> tuple[Json, bool]:
         told = _wishes(wishes) | {"source": "file", "engines": dict(wishes.engines)}
@@ -129,12 +139,12 @@ class Remote:
         # a server that was started anew reads it once more, to know its digest
         how = {"json": told, "timeout": READ_AGAIN}
         answer = persist(lambda: self._ask("POST", "/api/media/process", **how))
-        return answer.json(), answer.status_code == httpx.codes.ACCEPTED
+        return wire.read(answer, self._url), answer.status_code == httpx.codes.ACCEPTED
 
-    def _add_small(self, file: "Offered", wishes: "Said") -> tuple[Json, bool]:
+    def _add_small(self, file: "Offered", wishes: "Said", progress: Progress) -> tuple[Json, bool]:
         fields = _wishes(wishes) | {"engines": json.dumps(dict(wishes.engines))}
-        with file.path.open("rb") as bytes_:
-            files = {"file": (file.path.name, bytes_)}
+        with wire.Watched(file.path, progress) as bytes_:
+            files: dict[str, tuple[str, BinaryIO]] = {"file": (file.path.name, bytes_)}
             if file.sidecar is None:
                 return self._added("/api/media/file", files=files, data=fields)
             with file.sidecar.open("rb") as beside:
@@ -148,7 +158,7 @@ class Remote:
 
     def _added(self, path: str, **body: Any) -> tuple[Json, bool]:
         answer = self._ask("POST", path, **body)
-        return answer.json(), answer.status_code == httpx.codes.ACCEPTED
+        return wire.read(answer, self._url), answer.status_code == httpx.codes.ACCEPTED
 
     # ---------------------------------------------------------------- searching, asks
 
@@ -163,17 +173,21 @@ class Remote:
         group: str | None = None,
         merge: bool = True,
     ) -> Json:
-        """The contract's search body; at most 200 hits come from a server at once."""
-        told = {"query": words, "mode": mode, "limit": min(limit, TOGETHER), "offset": offset, "filters": dict(filters)}
-        told |= {"group": group, "merge": merge}
-        found: Json = self._ask("POST", "/api/search", json=told).json()
-        return found
+        """The contract's search body; more than the 200 hits of one answer are asked for in turn."""
+        told = {"query": words, "mode": mode, "filters": dict(filters), "group": group, "merge": merge}
+        first: Json | None = None
+        hits: list[Json] = []
+        while True:
+            wanted = min(limit - len(hits), TOGETHER)
+            more = {"limit": wanted, "offset": offset + len(hits)}
+            found: Json = self._read("POST", "/api/search", json=told | more)
+            first, hits = first or found, hits + found["hits"]
+            if len(hits) >= limit or len(found["hits"]) < wanted:
+                return first | {"hits": hits}
 
     def chat(self, question: str, **about: Any) -> Json:
         """The contract's answer; a language model may take minutes over it."""
-        answer = self._ask("POST", "/api/chat", json=_question(question, about), timeout=ANSWER)
-        found: Json = answer.json()
-        return found
+        return self._read("POST", "/api/chat", json=_question(question, about), timeout=ANSWER)
 
     def chatting(self, question: str, **about: Any) -> Iterator[Mapping[str, Any]]:
         """The same as it comes: `{"event", "data"}`; closing it stops the answer."""
@@ -185,15 +199,13 @@ class Remote:
             with self._http.stream("POST", "/api/chat", **told) as answer:  # type: ignore[arg-type]  # as httpx names them
                 if not answer.is_success:
                     answer.read()
-                    raise _refused(answer, self._url)
+                    raise wire.refused(answer, self._url)
                 for event, data in read(answer.iter_lines()):
                     if event == PROBLEM:
-                        raise _known(str(data["code"]), errors.StoreError)(str(data["detail"]))
+                        raise wire.known(str(data["code"]), errors.StoreError)(str(data["detail"]))
                     yield {"event": event, "data": data}
         except httpx.HTTPError as error:
-            raise errors.StoreError(
-                f"the server at {self._url} broke off ({type(error).__name__}): is it still running?"
-            ) from error
+            raise wire.unreachable(error, self._url) from error
 
     def chats(self, *, limit: int = 50, cursor: str | None = None) -> Json:
         """What one has asked, the chat last spoken in first."""
@@ -229,29 +241,44 @@ class Remote:
                 return
 
     def erase(self, item_id: str) -> Json:
-        """Gone from every answer; the receipt, as far as it has come."""
+        """Gone from every answer; the receipt, once its bytes and rows have gone too, or after some seconds."""
         self._ask("DELETE", f"/api/media/{item_id}")
-        return self._get(f"/api/receipts/{item_id}")
+        by = time.monotonic() + ERASING_S
+        while not (told := self._get(f"/api/receipts/{item_id}"))["erased"]["rows"] and time.monotonic() < by:
+            time.sleep(0.1)
+        return told
+
+    def models(self, *, check: bool = False) -> list[Json]:
+        """Engines and models of the server's machine."""
+        found: list[Json] = self._get("/api/models", check=check)["models"]
+        return found
+
+    # ---------------------------------------------------------------- how it is
+
+    def health(self, what: Literal["live", "ready"]) -> Json:
+        """Whether the process answers, and whether its stores do. Raises StoreError."""
+        return self._get(f"/health/{what}")
+
+    def overview(self) -> Json:
+        """How that Nexus is."""
+        return self._get("/api/overview")
 
     # ---------------------------------------------------------------- the wire
 
     def _get(self, path: str, **params: Any) -> Json:
-        found: Json = self._ask("GET", path, params=_said(**params)).json()
-        return found
+        return self._read("GET", path, params=_said(**params))
+
+    def _read(self, method: str, path: str, **how: Any) -> Json:
+        return wire.read(self._ask(method, path, **how), self._url)
 
     def _ask(self, method: str, path: str, **how: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **how)
-        except httpx.InvalidURL as error:
-            raise errors.StoreError("NEXUS_URL is no address: write it as https://nexus.example") from error
-        except httpx.HTTPError as error:
-            kind = type(error).__name__
-            raise errors.StoreError(
-                f"the server at {self._url} cannot be reached ({kind}): is it running, and NEXUS_URL right?"
-            ) from error
+        except (httpx.InvalidURL, httpx.HTTPError) as error:
+            raise wire.unreachable(error, self._url) from error
         if answer.is_success:
             return answer
-        raise _refused(answer, self._url)
+        raise wire.refused(answer, self._url)
 
 
 def _wishes(told: "Said") -> dict[str, Any]:
@@ -263,35 +290,6 @@ def _said(**told: Any) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _refused(answer: httpx.Response, url: str) -> errors.NexusError:
-    """A problem document as the error that it was."""
-    if answer.request.method == "HEAD" and answer.status_code == httpx.codes.NOT_FOUND:  # its problem has no body
-        return errors.NotFound(f"{answer.request.url.path} is not there (any more)")
-    try:
-        told = answer.json()
-        code, detail = str(told["code"]), str(told["detail"])
-    except (ValueError, KeyError, TypeError):
-        return errors.StoreError(
-            f"what answers at {url} is no Nexus (status {answer.status_code}): is NEXUS_URL right?"
-        )
-    sent = answer.request.headers.get("authorization", "").removeprefix("Bearer ")
-    if sent:  # a server that repeats what it was sent must not have the key printed
-        detail = detail.replace(sent, "[key]")
-    found = _known(code, errors.BadInput if answer.is_client_error else errors.StoreError)(detail)
-    found.retryable = bool(told.get("retryable", found.retryable))
-    return found
-
-
-def _known(code: str, otherwise: type[errors.NexusError]) -> type[errors.NexusError]:
-    return {kind.code: kind for kind in _kinds(errors.NexusError)}.get(code, otherwise)
-
-
 def _question(question: str, about: Mapping[str, Any]) -> Json:
     told = _said(question=question, **about)
     return told | {"item_ids": list(about.get("item_ids", ()))}
-
-
-def _kinds(kind: type[errors.NexusError]) -> Iterator[type[errors.NexusError]]:
-    yield kind
-    for below in kind.__subclasses__():
-        yield from _kinds(below)

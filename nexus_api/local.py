@@ -20,7 +20,7 @@ from nexus_pipeline.settings import Settings
 from nexus_pipeline.wiring import Parts, write_transcript
 
 if TYPE_CHECKING:
-    from nexus_api.adding import Offered, Said
+    from nexus_api.adding import Offered, Said, Sent
     from nexus_api.answering import Exchange
     from nexus_api.finding import By, Finding
 
@@ -76,8 +76,15 @@ class Local:
         return shown.item(self.item(item_id))
 
     def find(self, item_ids: Sequence[str]) -> list[Json]:
-        """Those of these that are (still) there."""
-        return [shown.item(item) for item in self.parts.catalog.find(item_ids).values() if item.owner == self.owner]
+        """Those of these that are (still) there, in their order."""
+        there = self.parts.catalog.find(item_ids)
+        return [shown.item(there[i]) for i in item_ids if i in there and there[i].owner == self.owner]
+
+    def looks(self) -> Iterator[None]:
+        """When somebody who waits for items looks again."""
+        from nexus_api import watching
+
+        return watching.near()
 
     def page(self, *, limit: int, cursor: str | None = None, **filters: Any) -> Json:
         """Items, newest first. `filters`: those of domain.listing.ItemQuery."""
@@ -177,13 +184,12 @@ class Local:
     # ---------------------------------------------------------------- adding
 
     def add_file(
-        self, file: "Offered", wishes: "Said", progress: Callable[[int, int], None] = lambda _sent, _of: None
+        self, file: "Offered", wishes: "Said", progress: "Sent" = lambda _done, _of: None
     ) -> tuple[Json, bool]:
         """Into the inbox, unless it is there already; the item, and whether it is new. `progress`: bytes of all."""
         from nexus_api.adding import add_file
 
-        added = add_file(self.parts, file, wishes)
-        progress(added.item.bytes or 0, added.item.bytes or 0)
+        added = add_file(self.parts, file, wishes, progress)
         return shown.item(added.item), added.new
 
     def add_url(self, url: str, wishes: "Said") -> tuple[Json, bool]:
@@ -322,11 +328,17 @@ class Local:
 
         return dict(upkeep.tend(self.parts, full=full))
 
-    def check(self) -> list[str]:
+    def check(self, progress: Callable[[int], None] = lambda _done: None) -> list[str]:
         """What disagrees between the stores."""
         from nexus_pipeline import upkeep
 
-        return upkeep.check(self.parts)
+        return upkeep.check(self.parts, progress)
+
+    def models(self, *, check: bool = False) -> list[Json]:
+        """Engines and models; `check`: by their digests."""
+        from nexus_api.models import listed
+
+        return listed(self.parts, check=check)
 
     def count(self) -> int:
         """Items, tombstones left out."""

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from nexus_api.shown import Json
 from nexus_pipeline.domain.errors import BadInput, EngineFailed, ModelMissing
@@ -14,6 +16,27 @@ from nexus_pipeline.wiring import CATALOGUES, Parts
 
 OPTIONAL = frozenset({"transcript", "speakers", "translation", "enrichment"})
 """Steps that can be left out, and whose engine a person can choose for one item."""
+
+
+class Model(BaseModel):
+    """An engine with one of its models; `damaged` is null where nobody knows what its files were."""
+
+    engine: str
+    step: str
+    chosen: bool
+    state: Literal["ready", "missing", "damaged"]
+    ready: bool
+    bytes: int | None
+    licence: str | None
+    place: str | None
+    damaged: list[str] | None
+    missing: str | None
+
+
+class Models(BaseModel):
+    """All of them."""
+
+    models: list[Model]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """The only reader of the environment: NEXUS_* variables and `.env`. docs/settings.md has the table."""
 
+import os
 import re
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -166,3 +168,13 @@ def _password(address: str) -> str | None:
         found = urlsplit(address).password
         return unquote(found) if found else None
     return None
+
+
+def unknown() -> dict[str, str | None]:
+    """Names in the environment and in `.env` that begin as ours and are no setting: each with the nearest right one."""
+    from dotenv import dotenv_values
+
+    prefix, env_file = str(Settings.model_config["env_prefix"]), str(Settings.model_config["env_file"])
+    told = {name.upper() for name in (*os.environ, *dotenv_values(env_file)) if name.upper().startswith(prefix)}
+    right = {f"{prefix}{name.upper()}" for name in Settings.model_fields}
+    return {name: next(iter(get_close_matches(name, right, n=1, cutoff=0.75)), None) for name in sorted(told - right)}

@@ -203,10 +203,15 @@ def rebuild(parts: Parts, progress: Callable[[int], None] = lambda _done: None) 
     return counts
 
 
-def check(parts: Parts) -> list[str]:
-    """What disagrees between blobs, archive and catalog: one line each, saying what mends it."""
+def check(parts: Parts, progress: Callable[[int], None] = lambda _done: None) -> list[str]:
+    """What disagrees between blobs, archive and catalog: one line each, saying what mends it.
+
+    `progress` is told items looked at.
+    """
     wrong: list[str] = []
-    for item in all_items(parts, states=(ItemState.DONE, ItemState.DUPLICATE, ItemState.FAILED)):
+    looked_at = all_items(parts, states=(ItemState.DONE, ItemState.DUPLICATE, ItemState.FAILED))
+    for done, item in enumerate(looked_at):
+        progress(done)
         for status in item.steps:
             if status.state is State.DONE and status.blob and not parts.blobs.exists(status.blob):
                 wrong.append(

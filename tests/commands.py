@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
-from nexus_api.cli import main
+from nexus_api.cli import app
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.passages import passages
 from nexus_pipeline.domain.states import State, StepStatus
@@ -26,7 +26,7 @@ SAID = Transcript(
 
 
 def nexus(*arguments, code=0, **more):
-    told = CliRunner().invoke(main, [str(one) for one in arguments], **more)
+    told = CliRunner().invoke(app, [str(one) for one in arguments], prog_name="nexus", **more)
     assert told.exit_code == code, (told.output, told.exception)
     return told
 

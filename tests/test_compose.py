@@ -6,11 +6,10 @@ import tomllib
 from pathlib import Path
 
 import yaml
-from click.testing import CliRunner
 
 from nexus_api.app import create_app
-from nexus_api.cli import main
 from nexus_pipeline.settings import Settings
+from tests.commands import nexus
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
@@ -58,7 +57,7 @@ def test_it_does_not_run_as_root_and_keeps_everything_in_its_volume():
 def test_it_starts_a_command_that_there_is_with_settings_that_there_are():
     [entry], [words] = (re.findall(r'"(\w+)"', told) for told in (*instructions("ENTRYPOINT"), *instructions("CMD")))
     assert entry in tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
-    assert CliRunner().invoke(main, [words, "--help"]).exit_code == 0
+    nexus(words, "--help")
     names = {f"NEXUS_{name.upper()}" for name in Settings.model_fields}
     assert {name for name in NEXUS["environment"] if name.startswith("NEXUS_")} <= names
 
@@ -66,5 +65,5 @@ def test_it_starts_a_command_that_there_is_with_settings_that_there_are():
 def test_its_health_is_asked_for_where_the_server_tells_it(tmp_path):
     told = " ".join(NEXUS["healthcheck"]["test"])
     [port, path] = re.search(r"http://127\.0\.0\.1:(\d+)(/[\w/]+)", told).groups()
-    assert f"default: {port};" in CliRunner().invoke(main, ["up", "--help"]).output
+    assert f"default: {port};" in nexus("up", "--help").output
     assert path in create_app(Settings(home=tmp_path, _env_file=None)).openapi()["paths"]

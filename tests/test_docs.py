@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nexus_api import lock, problems, programs, refusals, supervisor
-from nexus_api.cli import COMMANDS
+from nexus_api.cli import COMMANDS, loaded
 from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.states import State
 from nexus_pipeline.settings import Settings
@@ -137,6 +137,31 @@ def test_every_command_that_is_named_exists():
     named = set(re.findall(r"`(?:\.venv/bin/)?nexus ([a-z]+)\b", "\n".join(text(page) for page in PAGES)))
     assert "search" in named
     assert named <= set(COMMANDS)
+
+
+def every_command():
+    """Name to the command itself, those below others too."""
+    for name in COMMANDS:
+        command = loaded(name)
+        yield name, command
+        yield from ((f"{name} {below}", one) for below, one in getattr(command, "commands", {}).items())
+
+
+def test_every_command_stands_on_its_page_with_all_its_options():
+    sections = dict(re.findall(r"^## nexus (.+?)$(.*?)(?=^## |\Z)", text("docs/cli.md"), re.MULTILINE | re.DOTALL))
+    documented = {
+        name: {
+            option
+            for cell in re.findall(r"^\| (`-.*?) \|", told, re.MULTILINE)
+            for option in re.findall(r"`(.+?)`", cell)
+        }
+        for name, told in sections.items()
+    }
+    there = {
+        name: {option for one in command.params if one.param_type_name == "option" for option in one.opts}
+        for name, command in every_command()
+    }
+    assert documented == there
 
 
 def test_numbered_decisions_have_titles_with_their_numbers():

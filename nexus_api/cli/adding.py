@@ -1,15 +1,15 @@
 """`nexus add`: files, folders and URLs become items."""
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import click
+from typer import Argument, Option, Typer
 
-from nexus_api.cli import Failed
-from nexus_api.cli.opening import json_option, opened
-from nexus_api.cli.printing import bar, clean, document, note
+from nexus_api.cli import Failed, WrongUse
+from nexus_api.cli.completing import engines_of_steps
+from nexus_api.cli.opening import AsJson, opened
+from nexus_api.cli.printing import bar, clean, document, say
 
 if TYPE_CHECKING:
     from nexus_api.adding import Offered, Said
@@ -19,33 +19,52 @@ if TYPE_CHECKING:
 
     Added = tuple[Json, bool]
 
-LOOK_S = 0.3
-"""How often a waiting `add` looks."""
-NOBODY_S = 10.0
-"""After so long without a step having begun it says that nobody seems to work."""
-ENDED = {"done", "duplicate", "failed", "cancelled", "blocked"}
-FINE = {"done", "duplicate"}
+app = Typer()
 
 
-@click.command("add")
-@click.argument("what", nargs=-1, required=True, metavar="PATH_OR_URL...")
-@click.option("--title", help="Instead of the file's name or the page's title.")
-@click.option("--tag", "tags", multiple=True, help="May be given several times.")
-@click.option("--language", metavar="CODE", help="What is spoken, such as en; heard for if not told.")
-@click.option("--prompt", metavar="TEXT", help="What the speech engine is told before it listens.")
-@click.option("--vocabulary", metavar="WORD,WORD", default="", help="Names and jargon that may be said.")
-@click.option("--priority", type=click.Choice(["low", "normal", "high"]), default="normal", show_default=True)
-@click.option("--engine", "engines", multiple=True, metavar="STEP=ENGINE:MODEL", help="May be given several times.")
-@click.option("--wait", is_flag=True, help="Until all have ended; exit 1 if one failed or is blocked.")
-@json_option
-def add_command(what: Sequence[str], *, wait: bool, as_json: bool, **wishes: Any) -> None:
+@app.command("add")
+def add_command(
+    what: Annotated[list[str], Argument(metavar="PATH_OR_URL")],
+    *,
+    title: Annotated[str | None, Option(help="Instead of the file's name or the page's title.")] = None,
+    tags: Annotated[list[str] | None, Option("--tag", help="May be given several times.")] = None,
+    language: Annotated[
+        str | None, Option(metavar="CODE", help="What is spoken, such as en; heard for if not told.")
+    ] = None,
+    prompt: Annotated[
+        str | None, Option(metavar="TEXT", help="What the speech engine is told before it listens.")
+    ] = None,
+    vocabulary: Annotated[str, Option(metavar="WORD,WORD", help="Names and jargon that may be said.")] = "",
+    priority: Annotated[Literal["low", "normal", "high"], Option()] = "normal",
+    engines: Annotated[
+        list[str] | None,
+        Option(
+            "--engine",
+            metavar="STEP=ENGINE:MODEL",
+            help="May be given several times.",
+            autocompletion=engines_of_steps,
+        ),
+    ] = None,
+    wait: Annotated[bool, Option("--wait", help="Until all have ended; exit 1 if one failed or is blocked.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Add files, all files below a folder, or URLs. What is there already is not added again."""
-    wanted = _wishes(**wishes)
+    wanted = _wishes(
+        title=title,
+        tags=tags or (),
+        language=language,
+        prompt=prompt,
+        vocabulary=vocabulary,
+        priority=priority,
+        engines=engines or (),
+    )
     nexus = opened(makes=True)
     added, failed = _add_all(nexus, what, wanted)
     ids = list(dict.fromkeys(item["id"] for item, _ in added))
     if wait and ids:
-        failed += _wait(nexus, ids)
+        from nexus_api.cli.waiting import until_ended
+
+        failed += until_ended(nexus, ids)
     if as_json:
         document({"items": nexus.find(ids), "next_cursor": None})
     else:
@@ -54,7 +73,7 @@ def add_command(what: Sequence[str], *, wait: bool, as_json: bool, **wishes: Any
             item = now.get(told["id"])
             if item is not None:
                 there = "" if new else "already there, "
-                click.echo(f"{item['id']}  {clean(item['title'])}  ({there}{item['state']})")
+                say(f"{item['id']}  {clean(item['title'])}  ({there}{item['state']})")
     if failed:
         raise Failed("\n".join(failed))
 
@@ -77,7 +96,7 @@ def _wishes(
     try:
         chosen = dict(choice(told) for told in engines)
     except BadInput as error:
-        raise click.UsageError(str(error)) from error
+        raise WrongUse(str(error)) from error
     words = tuple(dict.fromkeys(word.strip() for word in vocabulary.split(",") if word.strip()))
     return Said(LOCAL, title, tuple(dict.fromkeys(tags)), language, chosen, Priority(priority), prompt, words)
 
@@ -113,64 +132,25 @@ def _add_files(nexus: "Nexus", files: Sequence["Offered"], wishes: "Said") -> "I
     """Each as it has been added, or why it could not be: it went away, may not be read, or is too large."""
     from nexus_pipeline.domain.errors import BadInput, NotFound
 
-    with bar("adding", len(files)) as show:
-        for done, file in enumerate(files):
-            text = f"adding {clean(file.path.name)}"
-            show(done, text)
+    sizes = [_size(file.path) for file in files]
+    with bar("adding", sum(sizes), of_bytes=True) as shown:
+        for at, file in enumerate(files):
+            before, many = sum(sizes[:at]), f" ({at + 1} of {len(files)})" if len(files) > 1 else ""
+            now = f"adding {file.path.name}{many}"
 
-            def sent(sent: int, of: int, done: int = done, text: str = text) -> None:
-                show(done + sent / max(of, 1), text)
+            def show(done: int, of: int, before: int = before, size: int = sizes[at], now: str = now) -> None:
+                shown.show(before + size * done / max(of, 1), now)
 
+            show(0, 1)
             try:
-                yield nexus.add_file(file, wishes, sent)
+                yield nexus.add_file(file, wishes, show)
             except (BadInput, NotFound) as refused:
                 yield refused
 
 
-def _wait(nexus: "Nexus", ids: Sequence[str]) -> list[str]:
-    """Until all have ended or are gone; what went wrong with each that did not end well."""
-    open_ids, ended, began = list(ids), [], time.monotonic()
-    warned = False
-    with bar("waiting", len(ids)) as show:
-        while True:
-            items = nexus.find(open_ids)
-            over = [item for item in items if item["state"] in ENDED]
-            running = [item for item in items if item["state"] not in ENDED]
-            ended += over
-            open_ids = [item["id"] for item in running]
-            if not open_ids:
-                break
-            show(len(ids) - len(open_ids) + sum(map(_share, running)), _now(running))
-            if not warned and time.monotonic() - began > NOBODY_S and not any(_begun(item) for item in items):
-                warned = True
-                note("Nothing has begun yet: is `nexus up` running?")
-            time.sleep(LOOK_S)
-    return [_what_failed(item) for item in ended if item["state"] not in FINE]
-
-
-def _share(item: "Json") -> float:
-    """How much of the item is done, 0 to 1: steps count alike."""
-    done = {"done": 1.0, "skipped": 1.0}
-    return float(sum(done.get(step["state"], step["progress"]) for step in item["steps"]) / len(item["steps"]))
-
-
-def _begun(item: "Json") -> bool:
-    return any(step["attempt"] for step in item["steps"])
-
-
-def _now(running: Sequence["Json"]) -> str:
-    """What goes on, of the first item that is being worked on."""
-    for item in running:
-        for step in item["steps"]:
-            if step["state"] == "running":
-                phase = f", {step['phase']}" if step["phase"] else ""
-                return f"{clean(item['title'])[:40]}: {step['step']}{phase} {step['progress']:.0%}"
-    return f"{len(running)} waiting"
-
-
-def _what_failed(item: "Json") -> str:
-    for step in item["steps"]:
-        if step["state"] in {"failed", "blocked", "cancelled"}:
-            why = step["error"]["message"] if step["error"] else step["reason"]
-            return f"{item['id']}: {step['step']} is {step['state']}" + (f": {why}" if why else "")
-    return f"{item['id']} is {item['state']}"
+def _size(path: Path) -> int:
+    """Bytes; none where it went away meanwhile, which adding it will say."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,37 +1,55 @@
 """`nexus ls`, `nexus show`, `nexus transcript`: what is known of items."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import click
+from typer import Argument, Option, Typer, echo
 
-from nexus_api.cli.opening import json_option, opened
-from nexus_api.cli.printing import clean, document, note, table
+from nexus_api.cli.completing import item_ids
+from nexus_api.cli.opening import AsJson, opened
+from nexus_api.cli.printing import Column, clean, document, note, say, table
 from nexus_pipeline.domain.states import ItemState
 
 if TYPE_CHECKING:
-    from nexus_api.local import Form
     from nexus_api.shown import Json
 
+app = Typer()
 PAGE = 200
 """Items asked for at once, as of the API."""
+ItemId = Annotated[str, Argument(metavar="ID", help="The first four characters may do.", autocompletion=item_ids)]
+_ITEMS = (
+    Column("id"),
+    Column("state", least=9),
+    Column("title", least=12),
+    Column("duration", goes=1),
+    Column("created", goes=2),
+)
+_STEPS = (
+    Column("step"),
+    Column("state"),
+    Column("seconds", goes=1),
+    Column("engine", least=10, goes=2),
+    Column("", least=16, wraps=True),
+)
 
 
-@click.command("ls")
-@click.option("--state", "states", multiple=True, type=click.Choice([s.value for s in ItemState]))
-@click.option("--tag", help="Items with this tag.")
-@click.option("--kind", type=click.Choice(["audio", "video", "image", "text"]))
-@click.option("--source", help="How it came: upload, inbox, url...")
-@click.option("--title", "q", metavar="WORDS", help="Items whose title has these words in it.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
-@click.option("--cursor", help="Go on where the last list ended (its next_cursor).")
-@json_option
-def ls_command(limit: int, cursor: str | None, *, as_json: bool, **filters: str | tuple[str, ...] | None) -> None:
+@app.command("ls")
+def ls_command(
+    *,
+    state: Annotated[list[ItemState] | None, Option("--state", help="May be given several times.")] = None,
+    tag: Annotated[str | None, Option(help="Items with this tag.")] = None,
+    kind: Annotated[Literal["audio", "video", "image", "text"] | None, Option()] = None,
+    source: Annotated[str | None, Option(help="How it came: upload, inbox, url...")] = None,
+    title: Annotated[str | None, Option(metavar="WORDS", help="Items whose title has these words in it.")] = None,
+    limit: Annotated[int, Option(min=1)] = 50,
+    cursor: Annotated[str | None, Option(help="Go on where the last list ended (its next_cursor).")] = None,
+    as_json: AsJson = False,
+) -> None:
     """List items, newest first."""
     nexus = opened()
-    filters["states"] = tuple(ItemState(state) for state in filters["states"] or ())
+    filters = {"tag": tag, "kind": kind, "source": source, "q": title}
     items: list[Json] = []
     while True:
-        page = nexus.page(limit=min(limit - len(items), PAGE), cursor=cursor, **filters)
+        page = nexus.page(limit=min(limit - len(items), PAGE), cursor=cursor, states=tuple(state or ()), **filters)
         items += page["items"]
         cursor = page["next_cursor"]
         if cursor is None or len(items) >= limit:
@@ -39,9 +57,9 @@ def ls_command(limit: int, cursor: str | None, *, as_json: bool, **filters: str 
     if as_json:
         document({"items": items, "next_cursor": cursor})
         return
-    table(("id", "state", "title", "duration", "created"), [_row(item) for item in items])
+    table(_ITEMS, [_row(item) for item in items])
     if not items:
-        note("No item is there." if not any(filters.values()) else "No item is like this.")
+        note("No item is like this." if state or any(filters.values()) else "No item is there.")
     elif cursor:
         note(f"There are more: --limit {limit * 2}, or --cursor {cursor}")
 
@@ -64,11 +82,9 @@ def _state(item: "Json") -> str:
     return state
 
 
-@click.command("show")
-@click.argument("item_id", metavar="ID")
-@json_option
-def show_command(item_id: str, *, as_json: bool) -> None:
-    """Show all that is known of an item, with its steps. ID: the first four characters may do."""
+@app.command("show")
+def show_command(item_id: ItemId, *, as_json: AsJson = False) -> None:
+    """Show all that is known of an item, with its steps."""
     nexus = opened()
     item = nexus.get(nexus.id_of(item_id))
     if as_json:
@@ -76,9 +92,9 @@ def show_command(item_id: str, *, as_json: bool) -> None:
         return
     for name, value in item.items():
         if name != "steps" and value not in (None, "", []):
-            click.echo(f"{name:13} {clean(', '.join(value) if isinstance(value, list) else str(value))}")
-    click.echo()
-    table(("step", "state", "seconds", "engine", ""), [_step_row(step) for step in item["steps"]])
+            say(f"{name:13} {clean(', '.join(value) if isinstance(value, list) else str(value))}")
+    say("")
+    table(_STEPS, [_step_row(step) for step in item["steps"]])
 
 
 def _step_row(step: "Json") -> tuple[str, ...]:
@@ -92,15 +108,16 @@ def _step_row(step: "Json") -> tuple[str, ...]:
     return (step["step"], state, seconds, step["engine"] or "", clean(why))
 
 
-@click.command("transcript")
-@click.argument("item_id", metavar="ID")
-@click.option(
-    "--format", "form", type=click.Choice(["txt", "srt", "vtt", "json", "md"]), default="txt", show_default=True
-)
-@click.option("--language", metavar="CODE", help="A translation, such as de; the spoken language if none is said.")
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-def transcript_command(item_id: str, form: str, language: str | None, *, as_json: bool) -> None:
+@app.command("transcript")
+def transcript_command(
+    item_id: ItemId,
+    *,
+    form: Annotated[Literal["txt", "srt", "vtt", "json", "md"], Option("--format")] = "txt",
+    language: Annotated[
+        str | None, Option(metavar="CODE", help="A translation, such as de; the spoken language if none is said.")
+    ] = None,
+    as_json: Annotated[bool, Option("--json", help="The same as --format json.")] = False,
+) -> None:
     """Print what was said; while an item is being heard, what has been heard so far."""
     nexus = opened()
-    told = nexus.transcript(nexus.id_of(item_id), cast("Form", "json" if as_json else form), language)
-    click.echo(told, nl=False)
+    echo(nexus.transcript(nexus.id_of(item_id), "json" if as_json else form, language), nl=False)

@@ -1,9 +1,9 @@
 """What every command begins with: the settings, and what it asks of Nexus."""
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import click
+from typer import Option
 
 from nexus_api.cli import NOT_SET_UP, WRONG_USE, Failed
 from nexus_api.cli.printing import note
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     Nexus = Local | Remote
     """On this machine, or behind NEXUS_URL: both answer the same."""
 
+AsJson = Annotated[bool, Option("--json", help="Print one JSON document.")]
+"""The option that every command has which prints facts."""
+
 
 def settings() -> Settings:
     """From the environment and `.env`, for what only the machine of the stores can do: refuses NEXUS_URL."""
-    found = _read()
+    found = read()
     if found.url:
         raise Failed(
             "NEXUS_URL is set, and this command works on the stores of this machine only: "
@@ -31,7 +34,8 @@ def settings() -> Settings:
     return found
 
 
-def _read() -> Settings:
+def read() -> Settings:
+    """From the environment and `.env`, whether it is this machine that is asked or a server."""
     found = Settings()
     if not logging.getLogger().handlers:  # else whoever runs the command in their own process has set it up
         logs.set_up(found.log, found.secrets, brief=True, level=logging.WARNING)
@@ -41,7 +45,7 @@ def _read() -> Settings:
 
 def opened(*, makes: bool = False) -> "Nexus":
     """The server that NEXUS_URL names, else the stores of this machine; `makes`: see `here`."""
-    found = _read()
+    found = read()
     if found.url:
         from nexus_api.client import Remote
 
@@ -52,8 +56,7 @@ def opened(*, makes: bool = False) -> "Nexus":
 def here(*, makes: bool = False) -> Local:
     """The stores of this machine. `makes`: this command may be the first one ever, and makes them."""
     found = settings()
-    forgotten = "home" not in found.model_fields_set and not (found.catalog or found.root.exists())
-    if forgotten and not makes:
+    if is_forgotten(found) and not makes:
         raise Failed(
             f"there is no archive at {found.root}: `nexus up` or `nexus add` makes one here, "
             "or NEXUS_HOME says where yours is",
@@ -61,6 +64,11 @@ def here(*, makes: bool = False) -> Local:
         )
     make_home(found)
     return Local(found, warn=note)
+
+
+def is_forgotten(found: Settings) -> bool:
+    """Whether nobody said where the home is, and none is here."""
+    return "home" not in found.model_fields_set and not (found.catalog or found.root.exists())
 
 
 def make_home(found: Settings) -> None:
@@ -71,6 +79,3 @@ def make_home(found: Settings) -> None:
         raise StoreFull(
             f"no folder can be made at {found.root} ({error.strerror}): set NEXUS_HOME to a folder of yours"
         ) from error
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -5,21 +5,25 @@ import logging
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-import click
+from typer import Option, Typer
 
-from nexus_api.cli.printing import note
+from nexus_api.cli import WrongUse
+from nexus_api.cli.printing import note, say
 from nexus_pipeline.settings import Settings
 
+app = Typer()
 
-@click.command("up")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the API and its page.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Its port.")
-@click.option(
-    "--dagster-port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port of Dagster's UI."
-)
-def up_command(host: str, port: int, dagster_port: int) -> None:
+
+@app.command("up")
+def up_command(
+    *,
+    host: Annotated[str, Option(help="Address of the API and its page.")] = "127.0.0.1",
+    port: Annotated[int, Option(min=1, max=65535, help="Its port.")] = 8000,
+    dagster_port: Annotated[int, Option(min=1, max=65535, help="Port of Dagster's UI.")] = 3000,
+) -> None:
     """Run Nexus until Ctrl-C or SIGTERM: Dagster's UI and daemon, and a warm worker for each lane.
 
     Prints a line `ready` on stdout when files are taken. Logs lie in {home}/logs.
@@ -30,7 +34,7 @@ def up_command(host: str, port: int, dagster_port: int) -> None:
     from nexus_api.supervisor import Supervisor
 
     if not _loopback(host):
-        raise click.UsageError(
+        raise WrongUse(
             f"{host} is not an address of this machine alone, and this version has no sign-in: use 127.0.0.1, "
             "and a proxy with a sign-in of its own in front of it"
         )
@@ -76,8 +80,8 @@ def _open_stores(settings: Settings) -> int:
 def _ready(settings: Settings, dagster_port: int) -> None:
     inbox = urlsplit(settings.inbox_url)
     drop = unquote(inbox.path) if inbox.scheme == "file" else settings.inbox_url
-    click.echo(f"Drop files into   {drop}")
-    click.echo(f"Dagster's UI at   http://127.0.0.1:{dagster_port}")
-    click.echo(f"Logs lie in       {settings.root / 'logs'}")
-    click.echo("ready")
+    say(f"Drop files into   {drop}")
+    say(f"Dagster's UI at   http://127.0.0.1:{dagster_port}")
+    say(f"Logs lie in       {settings.root / 'logs'}")
+    say("ready")
     sys.stdout.flush()

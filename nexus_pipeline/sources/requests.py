@@ -6,10 +6,10 @@ it. The note is put first and the file last, so that whoever finds the file find
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from nexus_pipeline.domain.errors import BadInput
 from nexus_pipeline.domain.items import LOCAL, Lane, NewItem, Priority
@@ -21,6 +21,8 @@ NOTE = ".nexus.json"
 VERSION = 1
 NOTE_BYTES = 262_144
 """No note is larger."""
+PIECE_BYTES = 1 << 20
+"""Of a file that somebody watches on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +98,37 @@ def upload(blobs: Blobs, path: Path, said: Said, *, sidecar: Path | None = None)
 
 
 def put_upload(
-    blobs: Blobs, item: NewItem, said: Said, path: Path, *, sidecar: Path | None = None, move: bool = False
+    blobs: Blobs,
+    item: NewItem,
+    said: Said,
+    path: Path,
+    *,
+    sidecar: Path | None = None,
+    move: bool = False,
+    came: Callable[[int], None] | None = None,
 ) -> None:
-    """The same for an item that is known already, by `uploaded`; `move`: the files go. Raises StoreFull, StoreError."""
+    """The same for an item that is known already, by `uploaded`.
+
+    `move`: the files go; `came` is told the bytes of each piece that has been copied. Raises StoreFull, StoreError,
+    and OSError where the file cannot be opened.
+    """
     blobs.put(upload_folder(item.id) + NOTE, _note(item, said))
     if sidecar is not None and item.sidecar_key is not None:
         blobs.put_file(item.sidecar_key, sidecar, move=move)
-    if item.inbox_key is not None:
+    if item.inbox_key is None:
+        return
+    if came is None or move:
         blobs.put_file(item.inbox_key, path, move=move)
+        return
+    with path.open("rb") as source:
+        blobs.put(item.inbox_key, pieces(source, came))
+
+
+def pieces(source: BinaryIO, came: Callable[[int], None]) -> Iterator[bytes]:
+    """All of a file; `came` is told the bytes of each piece."""
+    while piece := source.read(PIECE_BYTES):
+        yield piece
+        came(len(piece))
 
 
 def leave(blobs: Blobs, inbox_key: str) -> None:

@@ -20,7 +20,6 @@ from tests import gemini_server
 from tests.contracts.test_sources_failures import certificate
 from tests.openai_server import WORDS, Fault
 
-
 SOON_S = 5.0
 """A tenth of a second, on a machine that does nothing else; whoever is not hung up on holds the place far longer."""
 

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from nexus_api.cli import COMMANDS, main
+from nexus_api.cli import COMMANDS, loaded
 from nexus_api.lock import held
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.states import Skipped, State, StepStatus
@@ -21,6 +20,33 @@ def test_help_lists_every_command_and_each_has_its_own():
     assert all(name in nexus("--help").stdout for name in COMMANDS)
     for name in COMMANDS:
         assert "--help" in nexus(name, "--help").stdout
+
+
+def test_help_says_of_each_command_what_the_command_says_of_itself():
+    for name, told in COMMANDS.items():
+        assert " ".join(loaded(name).help.split()).startswith(told.help), name
+
+
+def test_help_loads_no_command():
+    code = (
+        "import sys; from nexus_api.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+        "print([m for m in sys.modules if m.startswith(('nexus_api.cli.', 'nexus_pipeline', 'pydantic', 'rich'))])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert told.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_slip_of_the_pen_is_answered_with_the_command_that_was_meant():
+    assert "Did you mean 'search'" in nexus("serch", "x", code=2).stderr
+
+
+def test_without_a_command_it_shows_its_help_and_ends_with_2():
+    assert "Usage: nexus" in nexus(code=2).output
+
+
+def test_steps_that_can_be_written_are_those_of_the_chain(parts):
+    [choices] = [p.type_descriptor.choices for p in loaded("rerun").params if p.name == "from_step"]
+    assert choices == STEPS
 
 
 @pytest.mark.parametrize(
@@ -58,7 +84,7 @@ def test_where_nothing_was_ever_set_up_reading_ends_with_3_and_makes_nothing(hom
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("command", "code"), [("ls", 3), ("rebuild", 2), ("care", 2), ("doctor", 2), ("models", 2)])
+@pytest.mark.parametrize(("command", "code"), [("ls", 3), ("models", 3), ("rebuild", 2), ("care", 2), ("up", 2)])
 def test_a_server_that_is_not_there_or_cannot_do_it_is_named(home, monkeypatch, command, code):
     monkeypatch.setenv("NEXUS_URL", "http://127.0.0.1:9")
     assert "NEXUS_URL" in nexus(command, code=code).stderr
@@ -233,26 +259,6 @@ def test_a_model_in_the_models_folder_is_listed_as_ready(home, monkeypatch):
 
 def test_an_engine_that_is_not_there_cannot_be_fetched(home):
     assert "there is no engine 'parrot'" in nexus("models", "get", "parrot", code=1).stderr
-
-
-def test_the_doctor_says_what_it_found_and_what_auto_chose(home, monkeypatch):
-    monkeypatch.setenv("NEXUS_MODELS", str(ROOT / "samples" / "models"))
-    monkeypatch.setenv("NEXUS_SPEECH", "faster-whisper:whisper-nano-en")
-    told = {
-        check["name"]: check for check in json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)["checks"]
-    }
-    assert {"catalog", "blobs", "inbox", "archive", "space", "ffmpeg", "transcript", "nexus up"} <= set(told)
-    assert told["transcript"]["found"] == "faster-whisper:whisper-nano-en"
-    assert "auto" in told["enrichment"]["found"]
-    assert all(check["ok"] for name, check in told.items() if name != "packages"), told
-    assert all(check["hint"] for check in told.values() if not check["ok"])
-
-
-def test_the_doctor_ends_with_1_and_a_way_out_where_something_is_wrong(home, monkeypatch):
-    monkeypatch.setenv("NEXUS_SPEECH", "parrot")
-    told = nexus("doctor", code=1)
-    assert "WRONG transcript" in told.stdout
-    assert "NEXUS_SPEECH" in told.stdout
 
 
 def test_a_second_up_over_the_same_home_is_refused(home):

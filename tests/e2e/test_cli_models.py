@@ -5,9 +5,7 @@ import json
 import shutil
 
 import pytest
-from click.testing import CliRunner
 
-from nexus_api.cli import main
 from nexus_api.lock import held
 from nexus_pipeline.engines import weights
 from tests.commands import ROOT, document, nexus
@@ -72,11 +70,9 @@ def test_a_model_that_is_cut_off_is_seen_without_checking(models):
 
 
 def test_a_model_is_removed_when_a_person_says_so(models):
-    told = CliRunner().invoke(main, ["models", "rm", SPEC], input="n\n")
-    assert told.exit_code == 1
+    nexus("models", "rm", SPEC, input="n\n", code=1)
     assert (models / NANO).is_dir()
-    told = CliRunner().invoke(main, ["models", "rm", SPEC], input="y\n")
-    assert told.exit_code == 0
+    told = nexus("models", "rm", SPEC, input="y\n")
     assert f"removed {SPEC}" in told.stdout
     assert not (models / NANO).exists()
     assert f"{SPEC} has no model on this machine" in nexus("models", "rm", SPEC, "--yes", code=1).stderr
