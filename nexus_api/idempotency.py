@@ -6,7 +6,7 @@ for a day, so all API processes agree, for each owner and path by itself. docs/a
 - A body of at most 1 MB is read first and compared before anything is done. Uploads may have any length: they are
   hashed on their way through, and one that is sent again is read to its end, hashed, and dropped.
 - The answer is kept before its last piece leaves, so whoever has read it finds it kept. A streamed answer (chat) is
-  kept as it was streamed; one that breaks off is not kept.
+  kept as it was streamed; one that breaks off, or tells of a problem, is not kept.
 - What may be answered otherwise later (a defect, a full disk, a lock) is not kept: the next request does it anew.
 - A process that is killed has fallen silent: after 30 s the next request does it anew.
 """
@@ -15,6 +15,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ from nexus_pipeline.ports import Catalog
 
 log = logging.getLogger(__name__)
 
+STREAM = "text/event-stream"
 KEY_CHARACTERS = 255
 ROUTE_CHARACTERS = 500
 BEATS = 4
@@ -48,6 +50,8 @@ _SAID = ("upload-length", "upload-defer-length", "upload-metadata")
 _OF_THE_LINE = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date", b"server"})
 _NOT_KEPT = frozenset({408, 409, 423, 425, 429})
 """And all from 500 on: the same request may be answered otherwise later."""
+_PROBLEM = re.compile(rb"^event: problem", re.MULTILINE)
+"""In a stream that has begun with 200. Data never begins a line: it is JSON."""
 _BODILESS = frozenset({204, 304})
 _DEFECT = 500
 
@@ -71,6 +75,7 @@ class Sieve:
         headers = Headers(scope=scope)
         kind, _, options = headers.get("content-type", "").partition(";")
         told = [scope.get("query_string", b"").decode("latin-1"), kind.strip().lower()]
+        told.append(STREAM if STREAM in headers.get("accept", "") else "")
         self._sum = hashlib.sha256(json.dumps(told + [headers.get(name) for name in _SAID]).encode())
         self._boundary = _boundary(options) if kind.strip().lower().startswith("multipart/") else b""
         self._rest = b""
@@ -159,7 +164,7 @@ class _Claim:
     def __init__(self, catalog: Catalog, post: Post, token: str, sieve: Sieve) -> None:
         self._catalog, self._post, self._token, self.sieve = catalog, post, token, sieve
         self._status, self._headers, self._body = 0, [["", ""]], bytearray()
-        self._too_long = self._kept = False
+        self._too_long = self._kept = self._failed = False
 
     @asynccontextmanager
     async def alive(self, every_s: float) -> AsyncIterator[None]:
@@ -192,6 +197,7 @@ class _Claim:
             self._headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in kept]
         elif message["type"] == "http.response.body":
             self._too_long = self._too_long or len(self._body) + len(message.get("body", b"")) > ANSWER_BYTES
+            self._failed = self._failed or _PROBLEM.search(message.get("body", b"")) is not None
             self._body += b"" if self._too_long else message.get("body", b"")
             if not message.get("more_body", False) and self._keeps():
                 body = None if self._too_long else bytes(self._body)
@@ -201,7 +207,8 @@ class _Claim:
 
     def _keeps(self) -> bool:
         """Whether the same request would be answered the same; what was not read to its end is not known."""
-        return self.sieve.whole and self._status < _DEFECT and self._status not in _NOT_KEPT
+        fine = self._status < _DEFECT and self._status not in _NOT_KEPT and not self._failed
+        return fine and self.sieve.whole
 
 
 async def _again(found: Answered, sieve: Sieve, receive: Receive, send: Send, most: int) -> None:

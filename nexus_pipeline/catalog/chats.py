@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from nexus_pipeline.catalog.chat_tables import chats, message_items, messages
+from nexus_pipeline.catalog.posts import forget_answers
 from nexus_pipeline.catalog.store import Reading, Store, Writing
 from nexus_pipeline.catalog.tables import EPOCH
 from nexus_pipeline.domain.chats import USER, Chat, Citation, Message, Sentence, title_of
@@ -76,12 +77,13 @@ class Conversations(Store):
             return chat
 
     def forget_chat(self, chat_id: str, owner: str) -> None:
-        """A chat goes with all its messages. Raises NotFound."""
+        """A chat goes with all its messages, and answers kept for posts, which repeat them. Raises NotFound."""
         with self.writing() as w:
             _chat(w, chat_id, owner)
             for table in (message_items, messages):
                 w.db.execute(table.delete().where(table.c.chat_id == chat_id))
             w.db.execute(chats.delete().where(chats.c.id == chat_id))
+            forget_answers(w, owner)
 
 
 def select(owner: str, after: tuple[Any, str] | None) -> sa.Select[Any]:

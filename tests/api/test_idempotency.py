@@ -156,6 +156,12 @@ def odd(tmp_path):
         done.append("streams")
         return StreamingResponse((f"data: {n}\n\n" for n in range(5)), media_type="text/event-stream")
 
+    @app.post("/api/ends")
+    def ends():
+        done.append("ends")
+        told = ["event: token\ndata: {}\n\n", "event: problem\ndata: {}\n\n" if len(done) == 1 else "event: done\n\n"]
+        return StreamingResponse(iter(told), media_type="text/event-stream")
+
     with TestClient(app, raise_server_exceptions=False) as client:
         client.done = done
         yield client
@@ -181,6 +187,26 @@ def test_a_streamed_answer_is_streamed_again(odd):
     assert first.text == again.text == "".join(f"data: {n}\n\n" for n in range(5))
     assert again.headers["content-type"] == first.headers["content-type"]
     assert odd.done == ["streams"]
+
+
+def test_a_stream_that_told_of_a_problem_is_made_anew(odd):
+    key = keyed()
+    told = [odd.post("/api/ends", headers=key).text for _ in range(3)]
+    assert ("problem" in told[0], "done" in told[1], told[1] == told[2], len(odd.done)) == (True, True, True, 2)
+
+
+def test_an_answer_of_a_chat_is_given_again_and_goes_with_the_chat(site):
+    key = keyed(accept="text/event-stream")
+    body = {"question": "To which day did the budget meeting move?"}
+    first, again = (site.client.post("/api/chat", json=body, headers=key) for _ in range(2))
+    assert "event: done" in first.text
+    assert again.text == first.text
+    chats = site.client.get("/api/chats").json()["items"]
+    assert len(chats) == 1
+    plain = site.client.post("/api/chat", json=body, headers={**key, "accept": "application/json"})
+    assert plain.json()["code"] == "idempotency_key_reused"
+    site.client.delete(f"/api/chats/{chats[0]['id']}")
+    assert site.client.post("/api/chat", json=body, headers=key).json()["code"] == "answer_gone"
 
 
 # ---------------------------------------------------------------- several at once, and a crash in between
