@@ -40,9 +40,10 @@ from nexus_api.programs import environment, free_port, programs
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.items import Item, NewItem
 from nexus_pipeline.domain.states import State, StepStatus
+from nexus_pipeline.machine import threads
 from nexus_pipeline.ports import Catalog
 from nexus_pipeline.settings import Settings
-from nexus_pipeline.wiring import Parts, threads
+from nexus_pipeline.wiring import Parts
 
 P95_MS, GROWTH = 150.0, 1.05
 WIDTHS = (2, 4, 8, 16)

@@ -20,10 +20,11 @@ from bench.said import MODELS, SPEECH
 from nexus_pipeline.domain.items import Item, item_id
 from nexus_pipeline.domain.states import State, StepStatus
 from nexus_pipeline.flow import GATHER, GATHER_S
+from nexus_pipeline.machine import widths
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.steps.step import Step, kept
-from nexus_pipeline.wiring import Parts, widths
+from nexus_pipeline.wiring import Parts
 
 DOING = tuple(step for step in CHAIN if step.name not in {"speakers", "translation"})
 """Without those that are skipped until a person switches them on."""

@@ -13,11 +13,12 @@ from bench.told import tell
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.items import NewItem
 from nexus_pipeline.flow import Flow
+from nexus_pipeline.machine import widths
 from nexus_pipeline.results import speaking_of, transcript_of
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.turns import Run
-from nexus_pipeline.wiring import Parts, widths
+from nexus_pipeline.wiring import Parts
 from samples.conversations import conversations, mixed, tracks, written
 
 DER, WORDS = 0.02, 0.05

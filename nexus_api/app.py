@@ -38,8 +38,9 @@ from nexus_api.routes import (
 )
 from nexus_api.tus import Speaks
 from nexus_pipeline.domain.errors import NexusError
+from nexus_pipeline.machine import sweep_scratch
 from nexus_pipeline.settings import Settings
-from nexus_pipeline.wiring import Parts, sweep_scratch
+from nexus_pipeline.wiring import Parts
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,11 @@ from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.states import Skipped, State
 from nexus_pipeline.flow import Flow
 from nexus_pipeline.lanes import ending_softly, lane_of, leaves_lane, shutting_down
+from nexus_pipeline.machine import widths
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.steps.step import Landed, Step
 from nexus_pipeline.turns import SHUTDOWN, Run
-from nexus_pipeline.wiring import Parts, widths
+from nexus_pipeline.wiring import Parts
 
 ITEMS = dg.DynamicPartitionsDefinition(name="items")
 NEVER = 2**62

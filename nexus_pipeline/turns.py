@@ -19,8 +19,9 @@ from pathlib import Path
 from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.states import State, StepStatus
+from nexus_pipeline.machine import scratch
 from nexus_pipeline.steps.step import Landed, Step, adopted, kept
-from nexus_pipeline.wiring import Parts, scratch
+from nexus_pipeline.wiring import Parts
 
 log = logging.getLogger(__name__)
 

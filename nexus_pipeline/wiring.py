@@ -1,7 +1,6 @@
 """Settings to working parts, each made when it is first needed and kept for the life of the process."""
 
 import logging
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -9,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from nexus_pipeline.blobs import open_blobs
 from nexus_pipeline.blobs.folder import FolderBlobs
@@ -36,6 +33,7 @@ from nexus_pipeline.engines import (
     translating,
 )
 from nexus_pipeline.engines.site import Cloud, EngineSite
+from nexus_pipeline.machine import scratch, threads, widths
 from nexus_pipeline.ports import (
     Answerer,
     Archive,
@@ -371,39 +369,3 @@ class Parts:
         parts.__dict__.update(self.__dict__)
         parts.__dict__["engines"] = replace(self.engines, run=dict(engines))
         return parts
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def threads(settings: Settings) -> int:
-    """Threads for one item's engine, so that all items heard side by side fill the machine and no more."""
-    return max(1, cores() // widths(settings)["transcript"])
-
-
-def widths(settings: Settings) -> dict[str, int]:
-    """Items side by side for each step: many fetch, few compute; NEXUS_WIDTH overrides.
-
-    Speech fills the machine with one item a core up to four: CTranslate2 gains more from
-    several items than from several threads on one (README of faster-whisper, "num_workers").
-    """
-    n = cores()
-    half = max(1, n // 2)
-    usual = {"raw": max(2, n), "fingerprint": half, "transcript": max(1, min(4, n)), "speakers": half}
-    return {**dict.fromkeys(STEPS, 1), **usual, **settings.width}
-
-
-def scratch(settings: Settings) -> Path:
-    """This process's folder for files on their way."""
-    path = settings.cache / "scratch" / str(os.getpid())
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def sweep_scratch(settings: Settings) -> None:
-    """Remove what processes left that are no more."""
-    for folder in (settings.cache / "scratch").glob("*"):
-        if not psutil.pid_exists(int(folder.name)):
-            shutil.rmtree(folder, ignore_errors=True)

@@ -18,8 +18,8 @@ from dagster_celery.launcher import CeleryRunLauncher
 from nexus_pipeline import definitions, logs
 from nexus_pipeline.domain.items import Lane
 from nexus_pipeline.lanes import LANE_TAG, now_in_worker, retake, shutting_down
+from nexus_pipeline.machine import sweep_scratch
 from nexus_pipeline.resources import parts_of_process
-from nexus_pipeline.wiring import sweep_scratch
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.items import Item, NewItem
 from nexus_pipeline.flow import Flow
+from nexus_pipeline.machine import widths
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.turns import Run
-from nexus_pipeline.wiring import Parts, widths
+from nexus_pipeline.wiring import Parts
 from tests.running import OFF
 
 PAGE = Path(__file__).parents[1] / "docs" / "bad-input.md"

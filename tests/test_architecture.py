@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nexus_pipeline.domain.chain import STEPS
+from nexus_pipeline.machine import widths
 from nexus_pipeline.steps import CHAIN
-from nexus_pipeline.wiring import widths
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("nexus_pipeline", "nexus_api", "samples", "bench", "tests", "scripts", ".ci")

@@ -68,13 +68,14 @@ def _loopback(host: str) -> bool:
 def _open_stores(settings: Settings) -> int:
     """Make and migrate what is needed before several processes do it at once; threads for one item's engine."""
     from nexus_pipeline import wiring
+    from nexus_pipeline.machine import threads
 
     parts = wiring.Parts(settings)
     parts.catalog.counts()
     inbox = urlsplit(settings.inbox_url)
     if inbox.scheme == "file":
         Path(unquote(inbox.path)).mkdir(parents=True, exist_ok=True)
-    return wiring.threads(settings)
+    return threads(settings)
 
 
 def _ready(settings: Settings, dagster_port: int) -> None:

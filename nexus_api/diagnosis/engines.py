@@ -8,7 +8,8 @@ from nexus_api.shown import size
 from nexus_pipeline.domain.errors import NexusError
 from nexus_pipeline.engines import NONE, load
 from nexus_pipeline.engines.site import Weighty
-from nexus_pipeline.wiring import CATALOGUES, Parts, clouds, cores
+from nexus_pipeline.machine import cores
+from nexus_pipeline.wiring import CATALOGUES, Parts, clouds
 
 SETTING = {
     "transcript": "NEXUS_SPEECH",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from nexus_api.diagnosis.finding import Finding, fine, wrong
-from nexus_pipeline.wiring import cores
+from nexus_pipeline.machine import cores
 
 PACKAGES = ("nexus-archive", "dagster", "lancedb", "sqlalchemy", "faster-whisper", "ctranslate2", "yt-dlp")
 ENCODERS = {

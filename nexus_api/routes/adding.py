@@ -11,7 +11,7 @@ from nexus_api.resuming import Resuming
 from nexus_api.shown import Json
 from nexus_api.uploading import File, Form, Received, receive
 from nexus_api.wishes import Process, said
-from nexus_pipeline.wiring import scratch
+from nexus_pipeline.machine import scratch
 
 router = APIRouter(prefix="/api/media", tags=["adding"], responses=problems.ANY | problems.ADDING)
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from nexus_api import problems, schemas
 from nexus_api import schemas_searching as told_by
 from nexus_api.deps import NexusDep
-from nexus_pipeline.wiring import cores
+from nexus_pipeline.machine import cores
 
 router = APIRouter(prefix="/api", tags=["search"], responses=problems.ANY)
 

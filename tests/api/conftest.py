@@ -9,10 +9,11 @@ from nexus_api.app import create_app
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.flow import Flow
+from nexus_pipeline.machine import widths
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.turns import Run
-from nexus_pipeline.wiring import Parts, widths
+from nexus_pipeline.wiring import Parts
 from tests.speech import MODELS, SENTENCES, SPEECH, speak
 
 

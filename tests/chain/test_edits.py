@@ -14,12 +14,13 @@ from nexus_pipeline.domain.states import ItemState, State
 from nexus_pipeline.engines import SPEECH as ENGINES
 from nexus_pipeline.engines import TRANSLATORS
 from nexus_pipeline.flow import Flow
+from nexus_pipeline.machine import widths
 from nexus_pipeline.results import edited, said, transcript_of, translations_of
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.steps.embedding import EMBEDDING
 from nexus_pipeline.turns import Run, Turns
-from nexus_pipeline.wiring import Parts, widths
+from nexus_pipeline.wiring import Parts
 from tests.hearing import ENTRY, Hearing, spoken
 from tests.running import drop, srt
 from tests.speech import MODELS, SENTENCES, ffmpeg, speak

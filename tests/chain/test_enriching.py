@@ -10,11 +10,12 @@ from nexus_pipeline.domain.search import Query
 from nexus_pipeline.domain.states import State
 from nexus_pipeline.engines import ENRICHERS
 from nexus_pipeline.flow import Flow
+from nexus_pipeline.machine import widths
 from nexus_pipeline.results import enrichment_of, transcript_of
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.turns import Run
-from nexus_pipeline.wiring import Parts, widths
+from nexus_pipeline.wiring import Parts
 from tests.running import drop, srt
 from tests.speech import MODELS, SPEECH
 

@@ -6,10 +6,11 @@ from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.search import Query
 from nexus_pipeline.domain.states import ItemState, State
 from nexus_pipeline.flow import Flow
+from nexus_pipeline.machine import widths
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.turns import Run
-from nexus_pipeline.wiring import Parts, widths
+from nexus_pipeline.wiring import Parts
 from tests import gemini_server as server
 from tests.running import drop
 from tests.speech import MODELS, SENTENCES, SPEECH, speak

@@ -13,12 +13,13 @@ from nexus_pipeline.domain.states import ItemState, State
 from nexus_pipeline.domain.timeline import Enrichment
 from nexus_pipeline.domain.usage import Meter, Usage
 from nexus_pipeline.flow import Flow
+from nexus_pipeline.machine import widths
 from nexus_pipeline.ports import metered
 from nexus_pipeline.results import read, translations_of
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.turns import Run
-from nexus_pipeline.wiring import Parts, widths
+from nexus_pipeline.wiring import Parts
 from tests import gemini_server as server
 from tests.language import promise, told
 from tests.running import drop, srt

@@ -117,14 +117,22 @@ class Site:
         return found
 
     def add(self, path, many):
-        """An item that has ended; processes' names are looked at meanwhile."""
+        """All items, when this one, too, can be searched; processes' names are looked at meanwhile."""
         assert self.run("add", path).returncode == 0
         for process in self.nexus.processes():
             try:
                 self.names.add(" ".join(process.cmdline()))
             except psutil.Error:
                 continue
-        return self.nexus.ended(many, 150)
+        # blocked, as its translation is, an item may still have steps before it
+        searched = {State.DONE, State.SKIPPED}
+
+        def met():
+            items = self.nexus.items()
+            return len(items) >= many and all(item.step("embedding").state in searched for item in items)
+
+        self.nexus.until(f"{many} items can be searched", met, 300)
+        return self.nexus.items()
 
     def s3_objects(self):
         client = self.s3.client()
