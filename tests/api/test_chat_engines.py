@@ -84,9 +84,12 @@ def test_a_citation_that_does_not_hold_is_dropped_and_its_sentence_is_marked(sit
 
 
 def test_half_a_sentence_that_holds_keeps_its_quote_and_the_sentence_is_marked(site, talks, server):
-    says(server, "It moved to Thursday [{moved}]. The storm came [{moved}], and Berlin burned down [{shared}].")
+    says(
+        server,
+        "It moved to Thursday [{moved}]. It moved because of the storm [{moved}], and Berlin burned down [{shared}].",
+    )
     told = ask(site)
-    assert marks(told)[1] == ("The storm came [1], and Berlin burned down.", False)
+    assert marks(told)[1] == ("It moved because of the storm [1], and Berlin burned down.", False)
     assert told["sentences"][1]["citations"] == [1]
 
 
