@@ -43,7 +43,7 @@ def ask_command(
     Ends with 1 when the archive does not say; what comes nearest is shown then.
     """
     wanted = parsed(filters or ())
-    nexus: Any = opened()
+    nexus = opened()
     ids = [nexus.id_of(told) for told in items or ()]
     asked: dict[str, Any] = {"chat_id": chat, "item_ids": ids, "filters": wanted or None}
     if as_json:
@@ -55,7 +55,7 @@ def ask_command(
         raise Exit(FAILED)
 
 
-def told_of(nexus: Any, question: str, asked: Mapping[str, Any]) -> "Json":
+def told_of(nexus: "Nexus", question: str, asked: Mapping[str, Any]) -> "Json":
     """Print the answer as it comes, then what it stands on; the body of the chat."""
     told: Json = {}
     for event in nexus.chatting(question, **asked):

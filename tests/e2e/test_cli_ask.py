@@ -3,7 +3,7 @@
 from nexus_api.cli.asking import told_of
 from nexus_api.local import Local
 from nexus_pipeline.settings import Settings
-from tests.commands import added, heard
+from tests.commands import added, document, heard, nexus
 
 
 class Answering(Local):
@@ -53,3 +53,23 @@ def test_a_refusal_shows_what_comes_nearest(parts, talk, capsys):
     out = capsys.readouterr().out
     assert out.startswith("It does not say.\n")
     assert "1:04" in out
+
+
+def test_an_archive_answers_and_a_chat_goes_on(parts, talk):
+    [item] = added(talk)
+    heard(parts, item["id"])
+    told = document("ask", "How", "many", "apple", "trees", "will", "we", "buy?", "--item", item["id"][:4])
+    assert (told["refused"], [c["start_s"] for c in told["citations"]]) == (False, [64.0])
+    again = document("ask", "Will we buy apple trees?", "--chat", told["chat_id"])
+    assert again["chat_id"] == told["chat_id"]
+    lines = nexus("ask", "How many apple trees will we buy?").stdout.splitlines()
+    assert lines[0] == "We will buy seven apple trees. [1]"
+    assert lines[2].split("\t")[:3] == ["[1]", "1:04", "A talk"]
+
+
+def test_where_the_archive_does_not_say_it_ends_with_1(parts, talk):
+    [item] = added(talk)
+    heard(parts, item["id"])
+    told = nexus("ask", "What did the president say about tax?", code=1)
+    assert "The archive does not say." in told.stdout
+    assert document("ask", "What did the president say about tax?", code=1)["refused"]

@@ -23,6 +23,7 @@ from tests.commands import ROOT, added, heard, landed, nexus
 from tests.terminal import bare, on_terminal
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\.\d+Z)?")
+CHAT = re.compile(r"\b[0-9a-f]{16}\b")
 TOOK = re.compile(r'"(took_ms|search_id)": [\d.]+')
 
 
@@ -64,7 +65,7 @@ class Site:
     def _said(arguments, code, url):
         told = nexus(*arguments, code=code, env={"NEXUS_URL": url})
         text = told.stdout + (told.stderr if code else "")
-        return TOOK.sub("", INSTANT.sub("AT", text))
+        return CHAT.sub("CHAT", TOOK.sub("", INSTANT.sub("AT", text)))
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,8 @@ READING = [
     "search apple trees",
     "search apple --mode words --limit 1",
     "search apple --filter language=de --json",
+    "ask How many apple trees will we buy?",
+    "ask How many apple trees will we buy? --item FIRST --json",
     "models --json",
     "models",
 ]
@@ -103,6 +106,9 @@ FAILING = [
     "transcript SECOND",
     "transcript FIRST --language de",
     "search apple --filter colour=red",
+    "ask What did the president say about tax?",
+    "ask What of it? --item zzzzzzzz",
+    "ask What of it? --chat zzzzzzzz",
     "retry zzzzzzzz",
     "rm zzzzzzzz --yes",
 ]
@@ -154,6 +160,15 @@ def test_what_is_added_and_erased_is_the_same_from_afar(site):
 def test_an_address_is_asked_for_from_afar(site):
     told = site.there("add", "https://example.com/talk?utm_source=x", "--title", "Given")
     assert site.here("add", "https://example.com/talk") == told.replace("(waiting)", "(already there, waiting)")
+
+
+def test_sending_a_large_file_shows_how_far_it_is(site):
+    path = site.folder / "large.mp3"
+    path.write_bytes(b"sound" * 8_000_000)
+    seen = bare(on_terminal("add", path, environment={"NEXUS_URL": site.server.url}))
+    assert "adding large.mp3" in seen
+    assert "40.0 MB" in seen
+    assert "(waiting)" in seen
 
 
 def test_a_table_on_a_terminal_is_the_same_from_afar(site, two):
