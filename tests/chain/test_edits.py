@@ -109,7 +109,9 @@ def texts(parts, item):
 
 
 def found(parts, item):
-    return " ".join(row["text"] for row in sorted(parts.archive.passages(item), key=lambda row: row["position"]))
+    """What was said, as it is searched; a summary follows when it is made again."""
+    said = (row for row in parts.archive.passages(item) if row["kind"] == "speech")
+    return " ".join(row["text"] for row in sorted(said, key=lambda row: row["position"]))
 
 
 def test_what_is_searched_follows_and_nothing_is_heard_or_inferred_again(work, parts, talk):
