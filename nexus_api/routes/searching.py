@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from nexus_api import problems, schemas
 from nexus_api import schemas_searching as told_by
@@ -16,6 +16,10 @@ router = APIRouter(prefix="/api", tags=["search"], responses=problems.ANY)
 AT_ONCE = max(2, cores())
 """Searches of a process side by side; others wait their turn, as each keeps a core busy. Without this a rush of them
 took every thread that other routes have, and 600 MB where now it takes 370 (bench-api at 100,000 passages)."""
+
+
+GONE = 499
+"""As nginx counts requests whose client went away; nobody is told it."""
 
 
 async def _turns(request: Request) -> CapacityLimiter:
@@ -33,7 +37,7 @@ SearchId = Annotated[int, Path(ge=1, lt=2**53, description="`search_id` of a sea
 @router.post("/search", response_model=told_by.Found)
 async def search(
     told: told_by.Search, request: Request, nexus: NexusDep, turns: Annotated[CapacityLimiter, Depends(_turns)]
-) -> dict[str, Any]:
+) -> Any:
     """Find passages by their words and by their meaning."""
     find = partial(
         nexus.search,
@@ -46,7 +50,10 @@ async def search(
         merge=told.merge,
         site=str(request.base_url),
     )
-    return await to_thread.run_sync(find, limiter=turns)
+    async with turns:
+        if await request.is_disconnected():  # who has gone while waiting costs those behind nothing
+            return Response(status_code=GONE)
+        return await to_thread.run_sync(find)
 
 
 @router.get("/suggest", response_model=told_by.Suggestions)
