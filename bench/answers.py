@@ -7,7 +7,7 @@ judges the answers. A set is a folder with `meetings/*.json`, `queries.json` and
 
 Bars: over everything hit@5 at least 72 % and hit@1 at least 54 %, in the meeting hit@5 at least 84 % and hit@1 at least
 54 %, p95 of a search 150 ms. Seconds are the caller's, with HTTP. `python -m bench.answers [--data FOLDER]
-[--reranker ENGINE]`
+[--reranker ENGINE] [--enricher none]`
 """
 
 import argparse
@@ -48,12 +48,13 @@ def main() -> None:
     told = argparse.ArgumentParser()
     told.add_argument("--data", type=Path, default=QMSUM)
     told.add_argument("--reranker", default="none")
+    told.add_argument("--enricher", default="auto", help="none: three times as quick; then no summary is in the list")
     args = told.parse_args()
     data = args.data.resolve()
     if not (data / "evaluate.py").is_file():
         sys.exit(f"{data} holds no set (meetings/, queries.json, evaluate.py): name its folder with --data")
     queries = json.loads((data / "queries.json").read_text("utf-8"))
-    nexus = Nexus(NEXUS_RERANKER=args.reranker)
+    nexus = Nexus(NEXUS_RERANKER=args.reranker, NEXUS_ENRICHER=args.enricher)
     try:
         base = f"http://127.0.0.1:{nexus.api_port}"
         with httpx.Client(base_url=base, timeout=60, trust_env=False) as client:

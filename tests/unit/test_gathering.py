@@ -21,7 +21,7 @@ def times(ids, length_s=20.0, gap_s=0.0):
 
 def test_neighbours_that_are_found_alike_are_one_hit_that_begins_with_the_first():
     ranking = moments(5, 9, 4, 20)
-    scores = dict(zip(ranking, (1.0, 0.95, 0.9, 0.7), strict=True))
+    scores = dict(zip(ranking, (1.0, 0.95, 0.93, 0.7), strict=True))
     assert gathering.merged(ranking, scores, times(ranking)) == [
         ("a:speech:4", "a:speech:5"),
         ("a:speech:9",),
@@ -31,7 +31,7 @@ def test_neighbours_that_are_found_alike_are_one_hit_that_begins_with_the_first(
 
 def test_what_is_found_much_worse_or_after_a_pause_stays_alone():
     ranking = moments(5, 4, 6)
-    worse = {"a:speech:5": 1.0, "a:speech:4": 0.84, "a:speech:6": 0.85}
+    worse = {"a:speech:5": 1.0, "a:speech:4": 0.91, "a:speech:6": 0.92}
     assert gathering.merged(ranking, worse, times(ranking))[0] == ("a:speech:5", "a:speech:6")
     same = dict.fromkeys(ranking, 1.0)
     assert gathering.merged(ranking, same, times(ranking, gap_s=7)) == gathering.alone(ranking)
