@@ -58,7 +58,8 @@ def labels(item, parts):
 
 
 def found(parts, item):
-    return {row["text"]: (row["speaker"], row["indexed_text"]) for row in parts.archive.passages(item.id)}
+    spoken = [row for row in parts.archive.passages(item.id) if row["kind"] == "speech"]
+    return {row["text"]: (row["speaker"], row["indexed_text"]) for row in spoken}
 
 
 def relabelled(parts, item, names):
