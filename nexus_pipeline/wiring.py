@@ -153,12 +153,6 @@ def auto(settings: Settings, local: str) -> str:
     return next((name for name, cloud in site.items() if cloud.there), local)
 
 
-def _answering(settings: Settings) -> str:
-    """Who answers questions by `auto`: quotes are better than nothing while a cloud engine cannot answer."""
-    found = auto(settings, "extractive")
-    return found if found == "extractive" else f"{found},extractive"
-
-
 def clouds(settings: Settings) -> dict[str, Cloud]:
     """Where the vendors' APIs are."""
     s = settings
@@ -207,7 +201,9 @@ class Parts:
         """As the settings choose them."""
         s = self.settings
         enricher = auto(s, "local") if s.enricher == "auto" else s.enricher
-        answerer = _answering(s) if s.answerer == "auto" else s.answerer
+        # quotes are better than nothing while a cloud engine cannot answer
+        found = ",".join(dict.fromkeys((auto(s, "extractive"), "extractive")))
+        answerer = found if s.answerer == "auto" else s.answerer
         translator = auto(s, "whisper") if s.translator == "auto" else s.translator
         chosen = {
             "transcript": s.speech,

@@ -24,7 +24,8 @@ from nexus_pipeline.domain.asking import alone
 from nexus_pipeline.domain.chats import ASSISTANT, DOES_NOT_SAY, STOPPED, USER, WHOLE, Citation, Message, Sentence
 from nexus_pipeline.domain.errors import Cancelled as Stopped
 from nexus_pipeline.domain.errors import EngineError, ModelMissing
-from nexus_pipeline.ports import Answerer, Cancelled
+from nexus_pipeline.domain.usage import Meter
+from nexus_pipeline.ports import Answerer, Cancelled, metered
 
 if TYPE_CHECKING:
     from nexus_api.local import Local
@@ -104,6 +105,7 @@ class Exchange:
         self._retrieval = Retrieval(nexus, self._item_ids, filters or {}, site)
         self._retrieval.check(question)
         self._looked_for = question
+        self._meter = Meter()
         self._passages: list[Passage] = []
 
     def events(self, cancelled: Cancelled = lambda: False) -> Iterator[Event]:
@@ -129,7 +131,7 @@ class Exchange:
     # ---------------------------------------------------------------- an answer
 
     def _told(self, answer: _Answer, cancelled: Cancelled) -> Iterator[Event]:
-        engines = self._nexus.parts.engines.answerers()
+        engines = [metered(engine, self._meter) for engine in self._nexus.parts.engines.answerers()]
         self._looked_for = self._alone(engines, cancelled)
         self._passages = self._retrieval.passages(self._looked_for)
         unproven: list[_Checked] = []
@@ -271,10 +273,15 @@ class Exchange:
             answer.refused,
             answer.engine,
             answer.ended,
-            None,
+            self._usage(),
             frozenset(answer.reached),
         )
         self._nexus.parts.catalog.say(self.chat_id, self._nexus.owner, [asked, told], new=self._new)
+
+    def _usage(self) -> Json | None:
+        """What the engines report, of those that failed and of writing the question anew, too."""
+        used = self._meter.usage
+        return asdict(used) if used.numbers else None
 
     def _body(self, answer: _Answer, took_ms: float) -> Json:
         proven = any(s.supported for s in answer.sentences)
@@ -289,7 +296,7 @@ class Exchange:
             "engine": None if answer.refused and not answer.reached else answer.engine,
             "because": ", ".join(answer.because) or None,
             "ended": answer.ended,
-            "usage": None,
+            "usage": self._usage(),
             "took_ms": round(took_ms, 1),
         }
 

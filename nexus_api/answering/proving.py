@@ -67,7 +67,9 @@ def proof(claim: str, said: Sequence[str], names: str = "") -> Proof | None:
 
     `names`: who speaks and what the item is called: an answer may name them though the passage does not.
     """
-    best: Proof | None = None
+    best = _stands(claim, said)
+    if best is not None:
+        return best
     for length in range(1, SPAN + 1):
         for first in range(len(said) - length + 1):
             told = " ".join(said[first : first + length])
@@ -117,8 +119,6 @@ def held(claim: str, told: str, names: str) -> float:
     from rapidfuzz.distance import LCSseq
 
     there = words(told)
-    if _verbatim(words(claim), there):
-        return 1.0
     known = set(there)
     wanted = [_found(word, there, known) for word in _heavy(claim)]
     whole = sum(len(word) for word in wanted)
@@ -135,10 +135,15 @@ def held(claim: str, told: str, names: str) -> float:
     return (sum(len(w) for b in blocks for w in wanted[b.src_start : b.src_end]) + lent) / whole
 
 
-def _verbatim(claimed: list[str], there: list[str]) -> bool:
-    """Whether all of a claim stands there word by word, and is not denied just before it."""
-    spans = range(len(there) - len(claimed) + 1) if claimed else ()
-    return any(there[n : n + len(claimed)] == claimed and not _denied(there[max(0, n - 2) : n]) for n in spans)
+def _stands(claim: str, said: Sequence[str]) -> Proof | None:
+    """Where all of a claim stands word by word, over however many sentences, and is not denied just before it."""
+    claimed = words(claim)
+    there = [(word, n) for n, one in enumerate(said) for word in words(one)]
+    plain = [word for word, _ in there]
+    for at in range(len(there) - len(claimed) + 1) if claimed else ():
+        if plain[at : at + len(claimed)] == claimed and not _denied(plain[max(0, at - 2) : at]):
+            return Proof(there[at][1], there[at + len(claimed) - 1][1] + 1, 1.0)
+    return None
 
 
 def _found(word: str, there: Sequence[str], known: set[str]) -> str:

@@ -69,6 +69,8 @@ def test_a_citation_that_holds_is_shown_with_the_words_that_prove_it(site, talks
         (2, talks[0], 4.0, SHARED),
     ]
     assert (told["engine"], told["because"], told["refused"]) == ("openai:m", None, False)
+    assert told["usage"] == {"tokens_in": 11, "tokens_out": 7}
+    assert last_answer(site)["usage"] == told["usage"]
 
 
 def test_a_citation_that_does_not_hold_is_dropped_and_its_sentence_is_marked(site, talks, server):

@@ -58,6 +58,14 @@ def test_a_claim_over_two_sentences_is_proven_by_both():
     assert (found.first, found.end) == (1, 3)
 
 
+def test_what_stands_there_word_by_word_is_proven_over_any_number_of_pieces():
+    pieces = ["so we", "yeah", "moved", "right", "it to Thursday."]
+    found = proof("So we yeah moved right it to Thursday", pieces)
+    assert found is not None
+    assert (found.first, found.end, found.share) == (0, 5, 1.0)
+    assert proof("moved to Thursday", ["It was not moved to Thursday."]) is None
+
+
 def test_words_in_another_order_prove_nothing():
     said = ["Ann told Ben that Carl paid the invoice for the garden house in Vienna."]
     assert proof("invoice paid house told garden Vienna Ben Ann", said) is None

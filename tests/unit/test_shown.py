@@ -85,7 +85,7 @@ def test_a_hit_says_where_it_plays():
 def test_a_search_leaves_out_hits_of_items_that_are_gone():
     found = Found((HIT, replace(HIT, item_id="gone")), total=2, total_is_bound=False, facets={"kind": {"speech": 2}})
     told = shown.found(found, {ITEM.id: ITEM}, "http://x", 12.345)
-    assert list(told) == ["hits", "facets", "total", "total_is_bound", "took_ms"]
+    assert list(told) == ["hits", "groups", "facets", "total", "total_is_bound", "took_ms"]
     assert [hit["item_id"] for hit in told["hits"]] == [ITEM.id]
     assert told["took_ms"] == 12.3
 
