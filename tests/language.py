@@ -5,8 +5,10 @@ import re
 from typing import ClassVar
 
 from nexus_pipeline.domain.errors import Cancelled, EngineRefused
+from nexus_pipeline.engines import EMBEDDERS, build
 from nexus_pipeline.engines.forms import Told
 from nexus_pipeline.engines.language_enricher import LanguageEnricher
+from nexus_pipeline.engines.site import EngineSite
 
 WHOLE = {
     "summary": "They talk about a budget.",
@@ -110,3 +112,16 @@ class Promising(OfCatalogue):
     model = staticmethod(
         lambda: Scripted(lambda _q, form: told(action_items=Promising.says) if form is Told else WHOLE)
     )
+
+
+def over_minilm(catalogue, name, cache):
+    """An engine of the catalogue whose site has the real embedder, loaded when it is first needed."""
+    made = []
+
+    def embedder():
+        if not made:
+            made.append(build(EMBEDDERS, "minilm", site))
+        return made[0]
+
+    site = EngineSite(models=None, cache=cache, threads=1, embedder=embedder)
+    return build(catalogue, name, site)

@@ -1,7 +1,6 @@
 """Answers without a key or a download: the sentences of the passages that come nearest to the question, as they are."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Self
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -9,8 +8,8 @@ from nexus_pipeline.domain.asking import alone, content
 from nexus_pipeline.domain.errors import Cancelled as Stopped
 from nexus_pipeline.domain.sentences import sentences
 from nexus_pipeline.domain.timeline import Segment
-from nexus_pipeline.engines.site import EngineSite
-from nexus_pipeline.ports import Cancelled, Embedder
+from nexus_pipeline.engines.over_embedder import OverEmbedder
+from nexus_pipeline.ports import Cancelled
 
 MOST = 3
 """Sentences of an answer."""
@@ -22,29 +21,11 @@ ALIKE = 0.9
 """Cosine of two sentences that say the same: passages of copies and excerpts do."""
 
 
-class ExtractiveAnswerer:
+class ExtractiveAnswerer(OverEmbedder):
     """Writes nothing of its own; every sentence has its passage's number behind it."""
 
     name = "extractive"
     writes = False
-
-    def __init__(self, embedder: Callable[[], Embedder]) -> None:
-        """Takes what gives an embedder, asked when it is first needed."""
-        self._embedder = embedder
-
-    @classmethod
-    def build(cls, model: str | None, site: EngineSite) -> Self:  # noqa: ARG003 - the constructor contract
-        """Works with the site's embedder; it has no model of its own."""
-        return cls(site.embedder)
-
-    @classmethod
-    def present(cls, model: str | None, site: EngineSite) -> str | None:  # noqa: ARG003 - the constructor contract
-        """Always here; its embedder answers for itself."""
-        return None
-
-    @classmethod
-    def get(cls, model: str | None, site: EngineSite) -> None:
-        """Nothing to fetch."""
 
     def answer(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> Iterator[str]:
         """The sentences nearest to the question or to its subject, the nearest first; nothing where none is near.

@@ -18,6 +18,7 @@ from nexus_pipeline.domain.timeline import Segment, Window
 from nexus_pipeline.engines import flac, gemini_answers, hearsay
 from nexus_pipeline.engines.ahead import in_order
 from nexus_pipeline.engines.gemini_line import GeminiEngine
+from nexus_pipeline.engines.one_reading import OneReading
 from nexus_pipeline.engines.pauses import RATE
 from nexus_pipeline.engines.voices import Clock, Stretch, stretches
 from nexus_pipeline.ports import Cancelled as IsCancelled
@@ -56,7 +57,7 @@ class _Heard(BaseModel):
     segments: list[_Segment]
 
 
-class GeminiSpeech(GeminiEngine):
+class GeminiSpeech(OneReading, GeminiEngine):
     """One model of Gemini's that listens, asked through the process's one line."""
 
     usual = MODEL
@@ -94,17 +95,6 @@ class GeminiSpeech(GeminiEngine):
                 count, end_s = count + len(segments), stretch.end_s
         if not end_s:
             yield Window(0.0, 0.0, (), 0.0)
-
-    def readings(
-        self,
-        audio: Path,  # noqa: ARG002 - it knows one way only
-        start_s: float,  # noqa: ARG002
-        end_s: float,  # noqa: ARG002
-        hints: Hints,  # noqa: ARG002
-        cancelled: IsCancelled,  # noqa: ARG002
-    ) -> Iterator[tuple[Segment, ...]]:
-        """None: asked again it answers the same."""
-        return iter(())
 
     def _heard(self, stretch: Stretch, system: str, cancelled: IsCancelled) -> _Heard | None:
         """What is said in it; None where nobody speaks."""

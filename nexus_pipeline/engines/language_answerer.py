@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from nexus_pipeline.engines.fences import DATA, fenced, line, tokens
+from nexus_pipeline.engines.fences import DATA, fenced, line
 from nexus_pipeline.engines.over_language import OverLanguage
 from nexus_pipeline.ports import Cancelled
 
@@ -48,7 +48,7 @@ class LanguageAnswerer(OverLanguage):
 
     def answer(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> Iterator[str]:
         """Its text as it comes; nothing where the passages do not say it, or there is none."""
-        shown = list(self._fitting(question, passages))
+        shown = list(self._fitting(passages, system=SYSTEM, question=question, answer=ANSWER))
         if not shown:
             return
         asked = f"{fenced(chr(10).join(shown))}\n\nThe question: {line(question)}"
@@ -65,17 +65,6 @@ class LanguageAnswerer(OverLanguage):
         asked = f"{fenced(chr(10).join(lines))}\n\nThe question that comes next: {line(question)}"
         told = line("".join(self._model.tell(ALONE, asked, cancelled)))
         return told if 0 < len(told) <= LONGEST else question
-
-    def _fitting(self, question: str, passages: Sequence[str]) -> Iterator[str]:
-        """Passages with their numbers, the best ones first, as many as the window takes."""
-        window = self._model.window
-        left = window - min(ANSWER, window // 3) - tokens(SYSTEM) - tokens(question)
-        for n, passage in enumerate(passages, 1):
-            told = f"[{n}] {line(passage)}"
-            left -= tokens(told)
-            if left < 0 and n > 1:
-                return
-            yield told
 
 
 class GeminiAnswerer(LanguageAnswerer):

@@ -1,11 +1,11 @@
 """Passages graded by a language model: it reads the question and the best of what a search found."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from nexus_pipeline.engines.fences import DATA, fenced, line, tokens
+from nexus_pipeline.engines.fences import DATA, fenced, line
 from nexus_pipeline.engines.over_language import OverLanguage
 from nexus_pipeline.ports import Cancelled
 
@@ -47,24 +47,13 @@ class LanguageReranker(OverLanguage):
 
     def grade(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> tuple[float, ...]:
         """0 for a passage that the model leaves out, and for those that its window does not take."""
-        shown = list(self._fitting(question, passages))
+        shown = list(self._fitting(passages, system=SYSTEM, question=question, answer=ANSWER))
         if not shown or not question.strip():
             return (0.0,) * len(passages)
         asked = f"{fenced(chr(10).join(shown))}\n\nThe question: {line(question)}"
         told = self._model.ask(SYSTEM, asked, Grades, cancelled)
         by_number = {one.passage: min(max(one.grade, 0), BEST) / BEST for one in told.grades}
         return tuple(by_number.get(n, 0.0) if n <= len(shown) else 0.0 for n in range(1, len(passages) + 1))
-
-    def _fitting(self, question: str, passages: Sequence[str]) -> Iterator[str]:
-        """Passages with their numbers, as many as the window takes."""
-        window = self._model.window
-        left = window - min(ANSWER, window // 3) - tokens(SYSTEM) - tokens(question)
-        for n, passage in enumerate(passages, 1):
-            told = f"[{n}] {line(passage)}"
-            left -= tokens(told)
-            if left < 0 and n > 1:
-                return
-            yield told
 
 
 class GeminiReranker(LanguageReranker):

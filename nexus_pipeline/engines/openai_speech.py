@@ -22,6 +22,7 @@ from nexus_pipeline.domain.sentences import sentences
 from nexus_pipeline.domain.timeline import Segment, Window, Word
 from nexus_pipeline.engines import flac, languages
 from nexus_pipeline.engines.ahead import in_order
+from nexus_pipeline.engines.one_reading import OneReading
 from nexus_pipeline.engines.openai_line import Api, FormRefused, OpenAIEngine, used
 from nexus_pipeline.engines.pauses import RATE
 from nexus_pipeline.engines.voices import Clock, Stretch, stretches
@@ -49,7 +50,7 @@ TOKENS_A_SECOND = 17
 """Of sound: 0.006 $ a minute at 6 $ a million tokens, OpenAI's price list of gpt-4o-transcribe."""
 
 
-class OpenAISpeech(OpenAIEngine):
+class OpenAISpeech(OneReading, OpenAIEngine):
     """One model, for any number of items side by side."""
 
     usual = MODEL
@@ -79,17 +80,6 @@ class OpenAISpeech(OpenAIEngine):
                 yield window
         if window is None:
             yield Window(0.0, 0.0, (), 0.0)
-
-    def readings(
-        self,
-        audio: Path,  # noqa: ARG002 - it knows one way only
-        start_s: float,  # noqa: ARG002
-        end_s: float,  # noqa: ARG002
-        hints: Hints,  # noqa: ARG002
-        cancelled: IsCancelled,  # noqa: ARG002
-    ) -> Iterator[tuple[Segment, ...]]:
-        """None: asked again it answers the same."""
-        return iter(())
 
     def _heard(self, piece: "_Piece", stopped: IsCancelled) -> "_Heard":
         """What is said in one piece; silence says nothing."""

@@ -1,10 +1,11 @@
 """Engines that are made of a vendor's language model: enrichers, answerers, translators, rerankers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from typing import ClassVar, Protocol, Self, cast
 
 from nexus_pipeline.engines import LANGUAGES, load
+from nexus_pipeline.engines.fences import line, tokens
 from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.ports import LanguageModel, Metering, metered
 
@@ -47,3 +48,17 @@ class OverLanguage:
     def get(cls, model: str | None, site: EngineSite) -> None:
         """Fetch what the language model needs."""
         load(LANGUAGES, cls.language).get(model, site)
+
+    def _fitting(self, passages: Sequence[str], *, system: str, question: str, answer: int) -> Iterator[str]:
+        """Passages with their numbers, the first ones, as many as the window takes beside an answer of so many tokens.
+
+        With small windows a third is kept for the answer. The first passage is always there.
+        """
+        window = self._model.window
+        left = window - min(answer, window // 3) - tokens(system) - tokens(question)
+        for n, passage in enumerate(passages, 1):
+            told = f"[{n}] {line(passage)}"
+            left -= tokens(told)
+            if left < 0 and n > 1:
+                return
+            yield told

@@ -1,44 +1,25 @@
 """Passages graded without a key or a download: by the sentence of theirs that comes nearest to the question."""
 
-from collections.abc import Callable, Sequence
-from typing import Self
+from collections.abc import Sequence
 
 import numpy as np
 
 from nexus_pipeline.domain.errors import Cancelled as Stopped
 from nexus_pipeline.domain.sentences import sentences
 from nexus_pipeline.domain.timeline import Segment
-from nexus_pipeline.engines.site import EngineSite
-from nexus_pipeline.ports import Cancelled, Embedder
+from nexus_pipeline.engines.over_embedder import OverEmbedder
+from nexus_pipeline.ports import Cancelled
 
 LEAST_WORDS = 4
 """Shorter sentences (`Yeah, right.`) are near to much and say little."""
 
 
-class SentenceReranker:
+class SentenceReranker(OverEmbedder):
     """A passage of several thoughts is as near as its nearest one, which the passage's own vector blurs."""
 
     name = "sentences"
     depth = 10
     trust = 0.3
-
-    def __init__(self, embedder: Callable[[], Embedder]) -> None:
-        """Takes what gives an embedder, asked when it is first needed."""
-        self._embedder = embedder
-
-    @classmethod
-    def build(cls, model: str | None, site: EngineSite) -> Self:  # noqa: ARG003 - the constructor contract
-        """Works with the site's embedder; it has no model of its own."""
-        return cls(site.embedder)
-
-    @classmethod
-    def present(cls, model: str | None, site: EngineSite) -> str | None:  # noqa: ARG003 - the constructor contract
-        """Always here; its embedder answers for itself."""
-        return None
-
-    @classmethod
-    def get(cls, model: str | None, site: EngineSite) -> None:
-        """Nothing to fetch."""
 
     def grade(self, question: str, passages: Sequence[str], cancelled: Cancelled) -> tuple[float, ...]:
         """The cosine of the nearest sentence; 0 for a passage without one. Raises ModelMissing, Cancelled."""

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Self
 
 from nexus_pipeline.domain.errors import EngineFailed
-from nexus_pipeline.domain.timeline import Segment, Window
+from nexus_pipeline.domain.timeline import Window
+from nexus_pipeline.engines.one_reading import OneReading
 from nexus_pipeline.engines.site import EngineSite
 from nexus_pipeline.ports import Cancelled, Hints
 
 
-class Sidecar:
+class Sidecar(OneReading):
     """Hears nothing."""
 
     name = "sidecar"
@@ -50,14 +51,3 @@ class Sidecar:
             "no transcript lies beside the file: add it again together with an SRT, VTT or JSON of the same name, "
             "or choose an engine that hears (`nexus rerun --from transcript` after changing NEXUS_SPEECH)"
         )
-
-    def readings(
-        self,
-        audio: Path,  # noqa: ARG002 - as above
-        start_s: float,  # noqa: ARG002
-        end_s: float,  # noqa: ARG002
-        hints: Hints,  # noqa: ARG002
-        cancelled: Cancelled,  # noqa: ARG002
-    ) -> Iterator[tuple[Segment, ...]]:
-        """None: what is written is what was said."""
-        return iter(())

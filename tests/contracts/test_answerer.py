@@ -5,10 +5,9 @@ import re
 import pytest
 
 from nexus_pipeline.domain.errors import Cancelled
-from nexus_pipeline.engines import ANSWERERS, EMBEDDERS, build
+from nexus_pipeline.engines import ANSWERERS
 from nexus_pipeline.engines.language_answerer import LONGEST, NOTHING, LanguageAnswerer
-from nexus_pipeline.engines.site import EngineSite
-from tests.language import Scripted, data_of
+from tests.language import Scripted, data_of, over_minilm
 
 PASSAGES = [
     "The budget meeting moved from Tuesday to Thursday. Everybody knows that by now.",
@@ -24,15 +23,7 @@ def never():
 
 @pytest.fixture(scope="module")
 def extractive(tmp_path_factory):
-    made = []
-
-    def embedder():
-        if not made:
-            made.append(build(EMBEDDERS, "minilm", site))
-        return made[0]
-
-    site = EngineSite(models=None, cache=tmp_path_factory.mktemp("cache"), threads=1, embedder=embedder)
-    return build(ANSWERERS, "extractive", site)
+    return over_minilm(ANSWERERS, "extractive", tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(params=["extractive", "language"])

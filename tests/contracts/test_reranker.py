@@ -3,10 +3,9 @@
 import pytest
 
 from nexus_pipeline.domain.errors import Cancelled
-from nexus_pipeline.engines import EMBEDDERS, RERANKERS, build
+from nexus_pipeline.engines import RERANKERS
 from nexus_pipeline.engines.language_reranker import LanguageReranker
-from nexus_pipeline.engines.site import EngineSite
-from tests.language import Scripted, data_of
+from tests.language import Scripted, data_of, over_minilm
 
 PASSAGES = [
     "Add two spoons of butter and stir the rice. The soup needs salt, pepper and onion.",
@@ -26,15 +25,7 @@ def graded(*pairs):
 
 @pytest.fixture(scope="module")
 def sentences(tmp_path_factory):
-    made = []
-
-    def embedder():
-        if not made:
-            made.append(build(EMBEDDERS, "minilm", site))
-        return made[0]
-
-    site = EngineSite(models=None, cache=tmp_path_factory.mktemp("cache"), threads=1, embedder=embedder)
-    return build(RERANKERS, "sentences", site)
+    return over_minilm(RERANKERS, "sentences", tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(params=["sentences", "language"])
