@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option, Typer
+from typer.core import TyperCommand
 
 from nexus_api.cli import WrongUse
 from nexus_api.cli.completing import filters as filters_offered
@@ -26,9 +27,21 @@ Filters = Annotated[
 ]
 
 
-@app.command("search")
+class Search(TyperCommand):
+    """`-train` is a word to leave out, as in every search, and no option; the only one with a single dash is `-h`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As ever, with such words behind all options."""
+        end = args.index("--") if "--" in args else len(args)
+        out = [a for a in args[:end] if len(a) > 1 and a[0] == "-" != a[1] and a != "-h"]
+        rest = [a for a in args[:end] if a not in out]
+        left = super().parse_args(ctx, [*rest, "--", *out, *args[end + 1 :]])
+        return list(left)
+
+
+@app.command("search", cls=Search)
 def search_command(
-    words: Annotated[list[str], Argument(metavar="WORDS")],
+    words: Annotated[list[str], Argument(metavar="WORDS", help='A `-word` is left out, a `"phrase"` stands so.')],
     *,
     limit: Annotated[int, Option(min=1, max=1000)] = 10,
     mode: Annotated[Literal["hybrid", "words", "meaning"], Option()] = "hybrid",

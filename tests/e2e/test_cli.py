@@ -183,6 +183,15 @@ def test_filters_narrow_a_search(parts, talk):
     assert "FIELD=VALUE" in nexus("search", "apple", "--filter", "colour", code=2).stderr
 
 
+def test_a_word_with_a_dash_is_left_out_and_no_option(parts, talk):
+    [item] = added(talk)
+    heard(parts, item["id"])
+    assert document("search", "apple", "-submarine", "--limit", "3")["hits"]
+    assert document("search", "-trees", "apple", "--mode", "words")["hits"] == []
+    assert "Nothing" in nexus("search", "apple", "--mode", "words", "--", "-trees").stderr
+    assert "--limt" in nexus("search", "apple", "--limt", "3", code=2).stderr
+
+
 def test_what_was_erased_is_not_found(parts, talk):
     [item] = added(talk)
     heard(parts, item["id"])
