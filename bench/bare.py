@@ -87,7 +87,8 @@ def landed(step: Step, works: list[Work], parts: Parts) -> list[Item]:
         parts.blobs.put(key, kept(one))
         status = StepStatus(step.name, one.state, reason=one.reason, version_key=one.work.version_key, blob=key)
         steps = (*one.work.item.steps, status)
-        facts = {name: value for name, value in one.facts.items() if name != "action_items"}
+        # some facts are for other tables of the catalog
+        facts = {name: value for name, value in one.facts.items() if hasattr(one.work.item, name)}
         out.append(replace(one.work.item, steps=steps, **facts))
         assert one.state is State.DONE, (step.name, one.reason)
         for folder in one.work.temporary:

@@ -5,8 +5,9 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from nexus_pipeline.blobs import open_blobs
@@ -87,6 +88,9 @@ class Engines:
     site: EngineSite
     chosen: Mapping[str, str]
     run: Mapping[str, str] = field(default_factory=dict)
+    _built: dict[tuple[str, EngineSpec], Any] = field(default_factory=dict, repr=False, compare=False)
+    """Of all runs; they go with the parts that made them, for a model is tens of megabytes and more."""
+    _lock: RLock = field(default_factory=RLock, repr=False, compare=False)
 
     def told(self, step: str, item: Item | None = None) -> str:
         """What was chosen for a step: `engine[:model]`, a list of them, or `none`; `auto` is resolved."""
@@ -99,7 +103,14 @@ class Engines:
 
     def each(self, step: str, item: Item | None = None) -> tuple[Any, ...]:
         """The engines themselves, in that order."""
-        return tuple(_built(step, spec, self.site) for spec in self.specs(step, item))
+        return tuple(self.one(step, spec) for spec in self.specs(step, item))
+
+    def one(self, step: str, spec: EngineSpec) -> Any:
+        """The same one for whoever asks. Raises EngineFailed for an engine that there is not."""
+        with self._lock:
+            if (step, spec) not in self._built:
+                self._built[step, spec] = build(CATALOGUES[step], spec, self.site)
+            return self._built[step, spec]
 
     def speech(self, item: Item) -> tuple[Speech, ...]:
         """None where hearing is switched off."""
@@ -137,14 +148,8 @@ class Engines:
         several = self.specs("embedding")
         if len(several) != 1:
             raise EngineFailed(f"NEXUS_EMBEDDER wants one engine, for all vectors lie in one space: {several!r}")
-        embedder: Embedder = _built("embedding", several[0], self.site)
+        embedder: Embedder = self.one("embedding", several[0])
         return embedder
-
-
-@lru_cache(maxsize=32)
-def _built(step: str, spec: EngineSpec, site: EngineSite) -> Any:
-    """One engine for all items of this process."""
-    return build(CATALOGUES[step], spec, site)
 
 
 def auto(settings: Settings, local: str) -> str:
@@ -237,7 +242,7 @@ class Parts:
         """The engine that hears items with this model, or with the settings' own: translating shares what it loads."""
         hears = (spec for spec in self.engines.specs("transcript") if spec.engine == "faster-whisper")
         spec = EngineSpec("faster-whisper", model) if model else next(hears, EngineSpec("faster-whisper"))
-        speech: Speech = _built("transcript", spec, self.site)
+        speech: Speech = self.engines.one("transcript", spec)
         return speech
 
     @cached_property

@@ -113,7 +113,7 @@ def test_missing_weights_say_how_to_get_them(tmp_path: Path) -> None:
     )
     few = tmp_path / "packages"
     few.mkdir()
-    for name in ("numpy", "pydantic", "annotated_types", "typing_extensions", "typing_inspection"):
+    for name in ("numpy", "pydantic", "annotated_types", "typing_extensions", "typing_inspection", "rapidfuzz"):
         for place in Path(np.__file__).parents[1].glob(f"{name}*"):
             (few / place.name).symlink_to(place)
     done = subprocess.run(
