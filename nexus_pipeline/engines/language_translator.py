@@ -92,8 +92,9 @@ class LanguageTranslator(OverLanguage):
         Raises EngineEmpty when lines are left out again and again, and whatever the language model raises.
         """
         pieces = self._pieces(transcript.segments)
-        done: dict[int, str] = {}
-        for batch in self._batches(pieces):
+        # a long line may be cut so that a piece of it is signs only: models leave such out
+        done = {piece.id: piece.text for piece in pieces if not _says(piece.text)}
+        for batch in self._batches([piece for piece in pieces if piece.id not in done]):
             first = batch[0].id
             before = [{"text": p.text, "translation": done[p.id]} for p in pieces[max(0, first - BEFORE) : first]]
             told = {
@@ -137,7 +138,7 @@ class LanguageTranslator(OverLanguage):
         """What there is to say, numbered; a token is a letter at the least, in scripts whose letters are words."""
         pieces: list[_Piece] = []
         for n, segment in enumerate(segments):
-            if any(c.isalnum() for c in segment.text):
+            if _says(segment.text):
                 for text in textwrap.wrap(segment.text, self._tokens, break_on_hyphens=False):
                     pieces.append(_Piece(len(pieces), n, text))
         return pieces
@@ -154,6 +155,10 @@ class LanguageTranslator(OverLanguage):
             tokens += own
         if batch:
             yield batch
+
+
+def _says(text: str) -> bool:
+    return any(c.isalnum() for c in text)
 
 
 def _tokens(text: str) -> int:
