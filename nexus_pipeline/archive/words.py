@@ -13,6 +13,7 @@ from lancedb.query import BooleanQuery, MatchQuery, Occur, PhraseQuery
 from nexus_pipeline.archive.schema import WORDS
 from nexus_pipeline.archive.stems import stemmed
 from nexus_pipeline.domain import syntax
+from nexus_pipeline.domain.asking import SCAFFOLDING, STOP
 from nexus_pipeline.domain.syntax import WORD
 
 WORDS_AT_MOST = 64
@@ -21,27 +22,10 @@ WORDS_AT_MOST = 64
 REMEMBERED = 100_000
 """Stems kept, some 10 MB."""
 
-_STOP = frozenset(
-    """a about above after again against all am an and any are as at be because been before being below between both
-    but by can could did do does doing down during each few for from further had has have having he her here hers him
-    his how i if in into is it its itself just me more most my no nor not now of off on once only or other our out over
-    own same she should so some such than that the their them then there these they this those through to too under
-    until up us very was we were what when where which while who whom why will with would you your s t re ve ll d m
-    """.split()  # noqa: SIM905 - a list of a hundred words reads better as a text
-)
 _ASKING = frozenset(
     """what how why who whom when where which did does do is are was were summarize summarise describe explain tell
-    discuss give find show list can could should would according""".split()  # noqa: SIM905 - the same
+    discuss give find show list can could should would according""".split()  # noqa: SIM905 - a list reads better as a text
 )
-_SCAFFOLDING = frozenset(
-    """summarize summarise summary summaries describe describes described explain explains explained tell told
-    discuss discusses discussed discussing discussion discussions talk talks talked talking say says said saying
-    mention mentioned mentions think thinks thought thoughts feel felt opinion opinions view views attitude attitudes
-    idea ideas conclusion conclusions conclude concluded regarding concerning considered consider toward towards
-    according meeting meetings group team people someone everyone give gave find show list whole
-    """.split()  # noqa: SIM905 - the same
-)
-
 
 WordQuery: TypeAlias = MatchQuery | PhraseQuery | BooleanQuery
 """What the index of words can be asked."""
@@ -129,9 +113,9 @@ def spoken(text: str) -> list[str]:
 
 def _that_matter(text: str) -> list[str]:
     words = spoken(text)[:WORDS_AT_MOST]
-    kept = [w for w in words if w.lower() not in _STOP]
+    kept = [w for w in words if w.lower() not in STOP]
     if words and words[0].lower() in _ASKING:
-        kept = [w for w in kept if w.lower() not in _SCAFFOLDING]
+        kept = [w for w in kept if w.lower() not in SCAFFOLDING]
     return kept or words
 
 

@@ -21,14 +21,15 @@ STOP = frozenset(
     m""".split()  # noqa: SIM905 - a list of a hundred words reads better as a text
 )
 """Words that say nothing of a subject."""
-_ASKING = frozenset(
+SCAFFOLDING = frozenset(
     """summarize summarise summary summaries describe describes described explain explains explained tell told
     discuss discusses discussed discussing discussion discussions talk talks talked talking say says said saying
     mention mentioned mentions think thinks thought thoughts feel felt opinion opinions view views attitude attitudes
     idea ideas conclusion conclusions conclude concluded regarding concerning considered consider toward towards
-    according meeting meetings group team people someone everyone give gave find show list whole please know anything
-    something answer""".split()  # noqa: SIM905 - the same
+    according meeting meetings group team people someone everyone give gave find show list whole""".split()  # noqa: SIM905
 )
+"""Words with which questions are put, and which stand in all passages or in none that answers."""
+_ASKING = SCAFFOLDING | {"please", "know", "anything", "something", "answer"}
 _LEANS = frozenset(
     {"it", "its", "he", "him", "his", "she", "her", "hers", "they", "them", "their", "theirs", "this", "these", "those"}
 )
