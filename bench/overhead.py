@@ -5,6 +5,7 @@ Bars: at most 1.10 in CPU from 100 items on; the overhead of an item at 400 at m
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -41,10 +42,13 @@ class Bare:
     def go(self, paths: list[Path]) -> dict[str, float]:
         self.process.stdin.write(json.dumps([str(p) for p in paths]) + "\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        told = self.process.stdout.readline()
+        if not told:
+            sys.exit(f"the bare loop ended with {self.process.wait(30)}; why stands above")
+        return json.loads(told)
 
     def close(self) -> None:
-        self.process.stdin.close()
+        self.process.terminate()
         self.process.wait(30)
 
 
@@ -100,6 +104,8 @@ class Chain:
             time.sleep(0.2)
             if self.instance.get_run_by_id(run).status in OVER:
                 break
+            if self.worker.poll() is not None:
+                sys.exit(f"the chain's worker ended with {self.worker.returncode}; why stands above")
         took = {"wall": time.monotonic() - began, "cpu": self.cpu() - before}
         found = self.parts.catalog.find(ids)
         wrong = [i.id for i in found.values() if i.state != "done"]
@@ -128,16 +134,14 @@ def main() -> None:
     args = told.parse_args()
     sizes = sorted(args.sizes)
     paths = files(sizes[-1] + 2)
-    home = Path(tempfile.mkdtemp(prefix="bench-overhead-"))
-    bare, chain = Bare(home / "bare"), Chain(home / "chain")
-    try:
+    with contextlib.ExitStack() as stack:
+        home = Path(tempfile.mkdtemp(prefix="bench-overhead-"))
+        stack.callback(shutil.rmtree, home, ignore_errors=True)
+        bare = stack.enter_context(contextlib.closing(Bare(home / "bare")))
+        chain = stack.enter_context(contextlib.closing(Chain(home / "chain")))
         bare.go(paths[-2:])
         chain.go(paths[-2:], "warm")
         rounds = [measure(sizes, r, paths, bare, chain) for r in range(args.rounds)]
-    finally:
-        bare.close()
-        chain.close()
-        shutil.rmtree(home, ignore_errors=True)
     report([row(n, [told[n] for told in rounds], rounds) for n in sizes])
 
 
