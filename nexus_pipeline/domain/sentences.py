@@ -160,5 +160,6 @@ class Clock:
             i = min(bisect_right(self.starts, character) - 1, len(self.times) - 1)
         (start_s, end_s), left, right = self.times[i], self.starts[i], self.starts[i + 1]
         share = (character - left) / max(right - left, 1.0)
-        # rounding may lead out of the word: the next one begins where it ends
-        return min(max(start_s + share * (end_s - start_s), self.start_s), end_s, self.end_s)
+        # rounding must neither lead out of the word, where the next one begins, nor end before it ends
+        at_s = start_s + share * (end_s - start_s) if share < 1 else end_s
+        return min(max(at_s, self.start_s), end_s, self.end_s)

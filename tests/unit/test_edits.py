@@ -72,6 +72,13 @@ def test_a_word_that_was_not_heard_lies_in_the_silence_between_its_neighbours():
     ]  # fmt: skip
 
 
+def test_a_word_that_is_put_in_does_not_begin_before_the_one_in_front_of_it_ends():
+    heard = transcript(Segment(0, 0, 1, "piano", None, (Word(0.43, 0.93, "piano"),)))
+    assert 0.43 + (0.93 - 0.43) < 0.93, "what rounding does to these"
+    [found] = lay(heard, [Edit(0, 1, "text", "piano", "piano stands", 1)]).transcript.segments
+    assert [(w.text, w.start_s, w.end_s) for w in found.words] == [("piano", 0.43, 0.93), ("stands", 0.93, 1)]
+
+
 def test_of_what_no_engine_timed_no_word_gets_a_time():
     heard = transcript(segment("one too three", 0, 3, timed=False))
     [found] = lay(heard, [edit(heard, 0, "one two three")]).transcript.segments
