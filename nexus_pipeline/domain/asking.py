@@ -26,7 +26,7 @@ SCAFFOLDING = frozenset(
     discuss discusses discussed discussing discussion discussions talk talks talked talking say says said saying
     mention mentioned mentions think thinks thought thoughts feel felt opinion opinions view views attitude attitudes
     idea ideas conclusion conclusions conclude concluded regarding concerning considered consider toward towards
-    according meeting meetings group team people someone everyone give gave find show list whole""".split()  # noqa: SIM905
+    according people someone everyone give gave find show list whole""".split()  # noqa: SIM905
 )
 """Words with which questions are put, and which stand in all passages or in none that answers."""
 _ASKING = SCAFFOLDING | {"please", "know", "anything", "something", "answer"}

@@ -209,7 +209,7 @@ def test_a_follow_up_is_put_together_by_rule_where_the_model_cannot(site, talks,
     first = ask(site)
     server.down = Fault(refusal="No.")
     told = ask(site, "Why was it?", chat_id=first["chat_id"])
-    assert told["looked_for"] == "Why was it? (day budget move)"
+    assert told["looked_for"] == "Why was it? (day budget meeting move)"
 
 
 # ---------------------------------------------------------------- stopping
