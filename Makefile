@@ -16,7 +16,7 @@ demo: setup  ## the samples from inbox to search in a home of their own, then th
 	@$(PYTHON_HERE) -m samples.demo
 
 test: setup  ## everything that can be tested in a quarter of an hour
-	@$(PYTHON_HERE) -m pytest -q -m "not soak" -n 2 --dist loadfile
+	@$(PYTHON_HERE) -m pytest -q -m "not soak" -n 4 --dist loadfile --no-loadscope-reorder
 
 soak: setup  ## what takes long
 	@$(PYTHON_HERE) -m pytest -q -m soak --timeout 3600

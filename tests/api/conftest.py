@@ -14,7 +14,10 @@ from nexus_pipeline.settings import Settings
 from nexus_pipeline.steps import CHAIN
 from nexus_pipeline.turns import Run
 from nexus_pipeline.wiring import Parts
+from tests.ready import made_once
 from tests.speech import MODELS, SENTENCES, SPEECH, speak
+
+__all__ = ["made_once"]
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from nexus_pipeline.chain import build_chain
@@ -14,6 +13,7 @@ from nexus_pipeline.settings import Settings
 from nexus_pipeline.wiring import Parts
 from tests.bad_files import FILES, SECRET, Files
 from tests.bad_input import lines
+from tests.ready import dagster_at
 from tests.running import Runs, drop, srt
 from tests.speech import MODELS, SENTENCES, SPEECH, ffmpeg, speak
 
@@ -47,7 +47,7 @@ def batch(tmp_path_factory):
     spoken = folder / "spoken.opus"
     ffmpeg("-i", speak(folder / "spoken.wav", [SENTENCES[0], SENTENCES[2]]), spoken)
     new["spoken"] = drop(parts, spoken.name, spoken)
-    with dg.DagsterInstance.local_temp(str(folder / "dagster")) as instance:
+    with dagster_at(folder / "dagster") as instance:
         runs = Runs(build_chain(64), parts, instance)
         items = runs.add(*new.values())
         result = runs.go(items)

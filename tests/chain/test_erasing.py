@@ -15,6 +15,7 @@ from nexus_pipeline.domain.search import Query
 from nexus_pipeline.domain.states import ItemState
 from nexus_pipeline.results import vectors_key, vectors_of
 from nexus_pipeline.wiring import intake
+from tests.ready import dagster_at
 from tests.running import Runs, drop, srt
 from tests.speech import SENTENCES, speak
 from tests.stores import places
@@ -38,9 +39,7 @@ def home(parts):
 @pytest.fixture
 def runs(parts, home):
     """Dagster's own files lie under the home, too, as `nexus up` has them."""
-    folder = home / "dagster"
-    folder.mkdir(parents=True)
-    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+    with dagster_at(home / "dagster") as instance:
         yield Runs(build_chain(64), parts, instance)
 
 

@@ -14,6 +14,7 @@ from nexus_pipeline.sensors import _due
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.wiring import Parts
 from tests.openai_server import KEY, Fault, busy, serving
+from tests.ready import dagster_at
 from tests.running import drop
 from tests.speech import MODELS, SENTENCES, SPEECH, speak
 
@@ -100,16 +101,13 @@ def test_a_refused_key_blocks_at_once_and_says_what_to_set(runs, parts, openai, 
 
 
 def test_the_next_engine_of_the_list_serves_and_the_result_says_why(openai, settings, tmp_path):
-    import dagster as dg
-
     from nexus_pipeline.chain import build_chain
     from tests.running import Runs
 
     openai.down = Fault(400, "content_filter")
     chosen = settings.model_copy(update={"speech": f"openai:whisper-nano-en,{SPEECH}", "embedder": "minilm"})
     parts = Parts(chosen)
-    (tmp_path / "dagster").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+    with dagster_at(tmp_path / "dagster") as instance:
         runs = Runs(build_chain(64), parts, instance)
         item = add(runs, parts, tmp_path)
         assert runs.go([item]).success

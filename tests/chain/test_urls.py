@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-import dagster as dg
 import pytest
 
 from nexus_api.adding import Said, add_url
@@ -16,6 +15,7 @@ from nexus_pipeline.settings import Settings
 from nexus_pipeline.sources.fetching import follow
 from nexus_pipeline.wiring import Parts
 from tests.contracts.site_parts import serving
+from tests.ready import dagster_at
 from tests.running import Runs
 from tests.speech import MODELS, SPEECH
 
@@ -45,9 +45,7 @@ def site(tmp_path):
 
 @pytest.fixture
 def runs(parts, tmp_path):
-    folder = tmp_path / "dagster"
-    folder.mkdir()
-    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+    with dagster_at(tmp_path / "dagster") as instance:
         yield Runs(build_chain(64), parts, instance)
 
 

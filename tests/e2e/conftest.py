@@ -6,6 +6,9 @@ import pytest
 
 from nexus_pipeline.settings import Settings
 from nexus_pipeline.wiring import Parts
+from tests.ready import made_once
+
+__all__ = ["made_once"]
 
 
 @pytest.fixture

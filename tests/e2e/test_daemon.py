@@ -18,7 +18,7 @@ from tests.e2e.nexus import Nexus
 from tests.running import srt
 from tests.speech import SENTENCES, ffmpeg, speak
 
-MANY = 100
+MANY = 72
 """Small items of text, dropped at once: one after another is heard of soon, and what is seen of runs still shows."""
 A_RUN = 64
 """Items in one run at most."""

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster as dg
 import lancedb
 import numpy as np
 import psutil
@@ -22,6 +21,7 @@ from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.items import LOCAL, Priority
 from nexus_pipeline.settings import Settings
 from tests.e2e.nexus import Nexus
+from tests.ready import dagster_at
 from tests.running import OFF, Runs
 from tests.speech import MODELS, SPEECH, ffmpeg, speak
 
@@ -103,7 +103,7 @@ def expected(files, tmp_path_factory):
     local = Local(Settings(home=folder / "home", speech=SPEECH, models=MODELS, _env_file=None))
     every = [path for some in files.values() for path in some]
     items = [add_file(local.parts, file, said()).item for file in offered(every)]
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
+    with dagster_at(tmp_path_factory.mktemp("dagster") / "home") as instance:
         instance.add_dynamic_partitions("items", [item.id for item in items])
         runs = Runs(build_chain(64), local.parts, instance)
         assert runs.go(items).success
