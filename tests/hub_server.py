@@ -127,10 +127,10 @@ class Hub(http.server.BaseHTTPRequestHandler):
         if cut:
             type(self).cuts -= 1
             data = data[: self.cut_at]
+        self.sent.append(len(data))  # before whoever reads it can go on
         for at in range(0, len(data), self.block):
             time.sleep(self.pace_s)
             self.wfile.write(data[at : at + self.block])
-        self.sent.append(len(data))
         if cut:
             self.close_connection = True
 
