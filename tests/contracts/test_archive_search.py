@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_pipeline.archive import cut
+from nexus_pipeline.archive import cut, searching
 from nexus_pipeline.archive.words import asked
 from nexus_pipeline.domain.errors import BadInput
 from nexus_pipeline.domain.search import Query
@@ -67,6 +67,42 @@ def test_highlights_are_the_places_of_the_words(filled):
     assert [second.text[a:b] for a, b in second.highlights] == ["fox"]
     [hit] = filled.search(Query("Cafe", "words")).hits
     assert [hit.text[a:b] for a, b in hit.highlights] == ["café"]
+
+
+def test_what_care_moves_while_it_is_searched_is_found_in_its_new_place(tmp_path, monkeypatch):
+    archive = open_archive(tmp_path / "archive")
+    for n in range(6):  # a fragment each, which care makes one of
+        archive.replace([rows_of(f"i{n}", 3)])
+    before = archive.search(Query("word", limit=50), vector(0))
+    looks = between_looks_and_facts(monkeypatch, lambda: open_archive(tmp_path / "archive").tend(full=True))
+    assert archive.search(Query("word", limit=50), vector(0)) == before
+    assert len(looks) == 2
+    assert before.total == 18
+
+
+def test_what_is_removed_while_it_is_searched_is_left_out(tmp_path, monkeypatch):
+    archive = open_archive(tmp_path / "archive")
+    archive.replace([rows_of(f"i{n}", 3) for n in range(6)])
+    between_looks_and_facts(monkeypatch, lambda: open_archive(tmp_path / "archive").remove(["i1", "i4"]))
+    found = archive.search(Query("word", limit=50), vector(0))
+    assert {hit.item_id for hit in found.hits} == {"i0", "i2", "i3", "i5"}
+    assert found.total == 12
+
+
+def between_looks_and_facts(monkeypatch, happens):
+    """Once, behind the first look at what has the words, and the searching handle sees it; how often was looked."""
+    real, looks = searching._words, []
+
+    def words(table, *told):
+        found = real(table, *told)
+        looks.append(len(found.scores))
+        if len(looks) == 1:
+            happens()
+            table.checkout_latest()
+        return found
+
+    monkeypatch.setattr(searching, "_words", words)
+    return looks
 
 
 def test_hits_say_where_they_are(filled):
