@@ -2,7 +2,9 @@
 
 The same decoding options, the better of one and two threads for the loop. Bars: CPU of one long item at most 1.05 of
 the loop's (median of interleaved runs; the self-check is told apart); 40 short ones at least 1.5 times faster, with the
-same text. `python -m bench.speech [--rounds 5] [--model whisper-nano-en]`
+same text. Short is what fits into one look of the model (10 s of the small one, else 30). What is longer the engine
+cuts at pauses and the loop wherever a look ends, so their words may differ: how many are right is told of both.
+`python -m bench.speech [--rounds 5] [--model whisper-nano-en]`
 """
 
 import argparse
@@ -18,14 +20,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from faster_whisper import WhisperModel
 
-from bench.heard import DATA, NANO, Recording, checked, heard, recording, recordings, sentences, words
+from bench.heard import DATA, NANO, Recording, checked, heard, recording, recordings, sentences, words, wrong
 from bench.said import MODELS
 from bench.told import tell
 from nexus_pipeline.engines import whisper_models
 from nexus_pipeline.engines.faster_whisper import FasterWhisper
 from nexus_pipeline.engines.whisper_hearing import BEAM
 
-SHORT, EACH = 40, 4
+SHORT, EACH = 40, 2
 WIDTH = 2
 BATCH = 8
 
@@ -98,7 +100,7 @@ def measure(what: str, many: Sequence[Recording], model: str, rounds: int) -> li
             print(f"{what} round={n} {name} cpu={cpu:.2f} wall={wall:.2f}", file=sys.stderr, flush=True)
             if isinstance(way, Ours):
                 checks[name].append(timed(way.check)[0])
-    seconds = sum(one.seconds for one in many)
+    seconds, said = sum(one.seconds for one in many), sum(len(words(one.said)) for one in many)
     loops = [told[name] for name in ways if name.startswith("loop")]
     rows = []
     for name, runs in told.items():
@@ -114,6 +116,7 @@ def measure(what: str, many: Sequence[Recording], model: str, rounds: int) -> li
                 "cpu_ratio": statistics.median(c / min(loop[n][0] for loop in loops) for n, c in enumerate(cpus)),
                 "times_faster": statistics.median(min(loop[n][1] for loop in loops) / w for n, w in enumerate(walls)),
                 "check_cpu_s": statistics.median(checks[name]) if name in checks else None,
+                "accuracy": 1 - sum(wrong(one.said, t) for one, t in zip(many, texts[name], strict=True)) / said,
                 "same_text": [words(t) for t in texts[name]] == [words(t) for t in texts["loop, 1 thread"]],
             }
         )
