@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -17,6 +19,7 @@ def test_the_bare_loop_and_the_chain_do_the_same_two_items():
     assert all(row["bare_cpu_s"] > 0 for row in told["rows"])
 
 
+@pytest.mark.soak
 def test_every_stream_is_told_every_change_beside_searches():
     small = ("--passages", "1000", "--streams", "20", "--seconds", "6", "--rate", "3")
     command = [sys.executable, "-m", "bench.api", *small]
