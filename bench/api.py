@@ -51,7 +51,7 @@ WIDTHS = (2, 4, 8, 16)
 QUESTIONS = 2000
 READY_S, END_S = 60.0, 10.0
 HOST = "127.0.0.1"
-FORMAT = 1
+FORMAT = 2
 """Of what is kept; counts up when it changes in another way than the archive's columns."""
 
 

@@ -36,7 +36,7 @@ from nexus_pipeline.ports import ItemPassages, Vectors  # noqa: E402
 RECALL, P95_MS, FOUND_S = 0.95, 50.0, 2.0
 TAIL = 1000
 WARM = 20
-FORMAT = 2
+FORMAT = 3
 """Of what is kept; counts up when it changes."""
 Filter = dict[str, Any]
 

@@ -6,11 +6,14 @@ are read: each of the question's words counts as often as it is said, soon satur
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 
+import numpy as np
+import numpy.typing as npt
 from lancedb.query import BooleanQuery, MatchQuery, Occur
 
-from nexus_pipeline.archive.schema import WORDS, neighbours
+from nexus_pipeline.archive.facts import Facts
+from nexus_pipeline.archive.schema import WORDS
+from nexus_pipeline.archive.snapshots import Numbers
 from nexus_pipeline.archive.words import Stems, WordQuery, forms, spoken
 from nexus_pipeline.domain.questions import main
 
@@ -27,8 +30,6 @@ ASIDE = 0.25
 _OFTEN, _MOST = 1.2, 1.6
 """A word that is said n times counts n (1 + k) / (n + k) as in BM25, at most 1.6: three times."""
 
-Scores = Mapping[str, float]
-
 
 def softened(words: WordQuery, text: str) -> WordQuery:
     """The search of words with those that the question tells in passing at a quarter of their weight."""
@@ -43,50 +44,52 @@ def softened(words: WordQuery, text: str) -> WordQuery:
     return BooleanQuery([(Occur.SHOULD, side) for side in sides])
 
 
-def near(best: Iterable[str], words: Scores) -> list[str]:
-    """These passages and those around them, as far as any of the question's words stands in them."""
-    return [id_ for id_ in dict.fromkeys(i for one in best for i in (one, *neighbours(one, APART))) if id_ in words]
+def near(best: Sequence[int], found: npt.NDArray[np.bool_], facts: Facts) -> list[int]:
+    """These passages and those around them, as far as any of the question's words stands in them (`found`)."""
+    around = np.concatenate([np.asarray(best, np.int64), *(facts.beside(by)[best] for by in _AROUND)])
+    wanted = np.unique(around[around >= 0])
+    told: list[int] = wanted[found[wanted]].tolist()
+    return told
 
 
 def gained(
-    own: Scores,
-    best: Sequence[str],
+    own: Numbers,
+    best: Sequence[int],
     asked: tuple[Sequence[str], Sequence[str]],
-    texts: Mapping[str, str],
+    texts: Mapping[int, str],
+    *,
     stems: Stems,
-) -> dict[str, float]:
+    facts: Facts,
+) -> Numbers:
     """All scores; those of the best passages with what they gain.
 
     Args:
-        own: Scores by id.
-        best: The passages that are read.
+        own: A score for each passage.
+        best: The numbers of those that are read.
         asked: The question's words that matter, and the languages in whose stems they may stand, too.
-        texts: What `near` named, by id.
+        texts: What `near` named, by number.
         stems: Brings words into the form in which they are compared.
+        facts: Of all passages.
     """
-    said = {id_: spoken(text) for id_, text in texts.items()}
+    said = {n: spoken(text) for n, text in texts.items()}
     words, ways = asked[0], forms(*asked)
-    stem_of = stems.of({*ways, *chain.from_iterable(said.values())})
+    stem_of = stems.alike(ways, set[str]().union(*said.values()))
     # the ways to write a word follow in the order of the words, language by language
     place = {stem_of[way]: n % len(words) for n, way in reversed([*enumerate(ways)])}
     counted = {word: place[stem] for word, stem in stem_of.items() if stem in place}
-    counts = {id_: _counts(told, counted, len(words)) for id_, told in said.items()}
+    counts = {n: _counts(told, counted, len(words)) for n, told in said.items()}
     # a word that none of them says tells nothing about their order
-    there = [n for n in range(len(words)) if any(one[n] for one in counts.values())]
-    scores = dict(own)
-    for id_ in best:
-        near_by = [
-            (DECAY**far, counts[one])
-            for one, far in zip((id_, *neighbours(id_, APART)), _FAR, strict=True)
-            if one in counts
-        ]
+    there = [w for w in range(len(words)) if any(one[w] for one in counts.values())]
+    scores = own.copy()
+    around = [(1.0, list(best)), *((DECAY ** abs(by), facts.beside(by)[list(best)].tolist()) for by in _AROUND)]
+    for at, n in enumerate(best):
+        near_by = [(share, counts[numbers[at]]) for share, numbers in around if numbers[at] in counts]
         if near_by and there:
-            scores[id_] += GAIN * sum(max(share * one[n] for share, one in near_by) for n in there) / len(there)
+            scores[n] += GAIN * sum(max(share * one[w] for share, one in near_by) for w in there) / len(there)
     return scores
 
 
-_FAR = (0, *(abs(by) for by in range(-APART, APART + 1) if by))
-"""How far away the passage itself and `neighbours` are."""
+_AROUND = tuple(by for by in range(-APART, APART + 1) if by)
 
 
 def _counts(said: Iterable[str], counted: Mapping[str, int], places: int) -> list[float]:

@@ -6,16 +6,14 @@ says, when it has more of the question's words (covering.py), and when its neigh
 of a passage that stands above moves behind those that tell something new. docs/search.md says what each part brings.
 """
 
-import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from nexus_pipeline.archive.schema import neighbours
+from nexus_pipeline.archive.facts import Facts, Order
+from nexus_pipeline.archive.snapshots import Numbers
 from nexus_pipeline.domain.questions import named, when, whole
 
 WEIGHT_WORDS = 0.5
@@ -32,87 +30,67 @@ SUMMARY_GAIN = 0.15
 NEAR_S = 60.0
 """Passages are compared with those of the same minutes only: a long item has thousands."""
 
-Scores = Mapping[str, float]
-Numbers = npt.NDArray[np.float64]
+K = TypeVar("K")
 
 
-def scaled(scores: Scores, mean: float) -> dict[str, float]:
-    """1 for the best, 0 for an average passage of the archive; those below it are negative."""
-    best = max(scores.values(), default=0.0)
-    if best <= mean:
-        return dict.fromkeys(scores, 0.0)
-    return {id_: (score - mean) / (best - mean) for id_, score in scores.items()}
+def scaled(scores: Numbers, mean: float) -> Numbers:
+    """1 for the best, 0 for an average passage of the archive; those below it are negative.
+
+    A passage that this side did not find (nan) counts as average.
+    """
+    best = np.nanmax(scores, initial=mean)
+    found = (scores - mean) / (best - mean) if best > mean else np.zeros(len(scores))
+    return np.nan_to_num(found, nan=0.0)
 
 
-def fused(question: str, words: Scores, meaning: Scores, facts: pa.Table) -> dict[str, float]:
-    """Scores of all passages that either side found; both sides scaled. What a side did not find counts as average.
+def fused(question: str, words: Numbers, meaning: Numbers, facts: Facts) -> Numbers:
+    """A score for each passage that either side found, of the scaled scores of both.
 
     Args:
         question: As it was asked.
-        words: Scaled scores by the passages' ids.
+        words: Scaled scores, shape (len(facts),).
         meaning: The same.
-        facts: A row for each of `ids(words, meaning)`, in their order: kind, speaker, start_s, end_s.
+        facts: Of these passages.
     """
-    found = ids(words, meaning)
-    if not found:
-        return {}
-    own = WEIGHT_WORDS * _of(words, found) + (1 - WEIGHT_WORDS) * _of(meaning, found)
-    own += SPEAKER_GAIN * _named(question, facts["speaker"]) + TIME_GAIN * _then(question, facts)
-    own += SUMMARY_GAIN * _kind(question, facts["kind"])
-    return dict(zip(found, own.tolist(), strict=True))
+    if not len(facts):
+        return np.empty(0)
+    own = WEIGHT_WORDS * words + (1 - WEIGHT_WORDS) * meaning
+    own += SPEAKER_GAIN * _named(question, facts) + TIME_GAIN * _then(question, facts)
+    own += np.where(facts.summaries, SUMMARY_GAIN if whole(question) else -SUMMARY_GAIN, 0.0)
+    return own
 
 
-def around(scores: Scores) -> dict[str, float]:
+def around(scores: Numbers, facts: Facts) -> Numbers:
     """The same, where the best have a share of what their neighbours have; those below average give nothing."""
-    found = dict(scores)
-    for id_ in best(scores, SETTLED):
-        found[id_] += NEIGHBOUR_GAIN * sum(max(scores.get(one, 0.0), 0.0) for one in neighbours(id_))
+    found, some = scores.copy(), ranked(scores, facts)[:SETTLED]
+    for by in (-1, 1):
+        beside = facts.beside(by)[some]
+        found[some] += np.where(beside < 0, 0.0, NEIGHBOUR_GAIN * np.maximum(scores[beside], 0.0))
     return found
 
 
-def best(scores: Scores, at_most: int) -> list[str]:
-    """The best so many, in their order; equal ones by id."""
-    return heapq.nsmallest(at_most, scores, key=lambda id_: (-scores[id_], id_))
+def ranked(scores: Numbers, facts: Facts) -> Order:
+    """The numbers of all passages, best first; equal ones always in the same order."""
+    return np.lexsort((facts.ties, -scores))
 
 
-def ids(words: Scores, meaning: Scores) -> list[str]:
-    """Of all that either side found."""
-    return list({**words, **meaning})
-
-
-def _of(scores: Scores, found: Sequence[str]) -> Numbers:
-    return np.array([scores.get(id_, 0.0) for id_ in found])
-
-
-def _named(question: str, speakers: pa.ChunkedArray) -> Numbers:
+def _named(question: str, facts: Facts) -> Numbers:
     """How surely the question names each passage's speaker."""
-    coded = speakers.combine_chunks().dictionary_encode()
-    labels = coded.dictionary.to_pylist()
-    sure = named(question, labels)
-    by_code = np.array([*(sure.get(label, 0.0) for label in labels), 0.0])
-    found: Numbers = by_code[coded.indices.fill_null(len(labels)).to_numpy()]
+    numbers, which = np.unique(facts.rows["speaker"], return_inverse=True)
+    labels = [facts.texts["speaker"].all[n] for n in numbers.tolist()]
+    sure = named(question, [label for label in labels if label is not None])
+    by_label = np.array([0.0 if label is None else sure.get(label, 0.0) for label in labels])
+    found: Numbers = by_label[which]
     return found
 
 
-def _then(question: str, facts: pa.Table) -> Numbers:
+def _then(question: str, facts: Facts) -> Numbers:
     """1 for passages that lie where the question says."""
     asked = when(question)
     if asked is None:
-        return np.zeros(facts.num_rows)
-    starts, ends = facts["start_s"].to_numpy(), facts["end_s"].to_numpy()
-    found: Numbers = ((starts < asked.end_s) & (ends > asked.start_s)).astype(float)
+        return np.zeros(len(facts))
+    found: Numbers = ((facts.rows["start_s"] < asked.end_s) & (facts.rows["end_s"] > asked.start_s)).astype(float)
     return found
-
-
-def _kind(question: str, kinds: pa.ChunkedArray) -> Numbers:
-    """1 for summaries where one is asked for, -1 where a moment is; 0 for all else."""
-    summaries: Numbers = pc.equal(kinds, "summary").to_numpy().astype(float)
-    return summaries if whole(question) else -summaries
-
-
-def ranked(scores: Scores) -> list[str]:
-    """Best first; equal ones by id, so that the order is always the same."""
-    return sorted(scores, key=lambda id_: (-scores[id_], id_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +111,7 @@ class Moment:
         return 2 * shared_s >= min(self.end_s - self.start_s, other.end_s - other.start_s) and shared_s >= 0
 
 
-def once(ranking: Iterable[str], moments: Mapping[str, Moment]) -> list[str]:
+def once(ranking: Iterable[K], moments: Mapping[K, Moment]) -> list[K]:
     """The ranking without what says a better one's moment again, in another language."""
     above: dict[tuple[str, int], list[Moment]] = {}
     kept = []
@@ -147,15 +125,14 @@ def once(ranking: Iterable[str], moments: Mapping[str, Moment]) -> list[str]:
     return kept
 
 
-def spread(ranking: Iterable[str], at_most: int) -> list[str]:
-    """The first so many when direct neighbours of what stands above go behind all others, in their order."""
-    first: dict[str, None] = {}
-    later: list[str] = []
-    for id_ in ranking:
-        if len(first) == at_most:
-            break
-        if any(n in first for n in neighbours(id_)):
-            later.append(id_)
+def spread(ranking: Sequence[int], facts: Facts) -> list[int]:
+    """Direct neighbours of what stands above go behind all others, in their order."""
+    before, after = facts.beside(-1).tolist(), facts.beside(1).tolist()
+    first: dict[int, None] = {}
+    later = []
+    for n in ranking:
+        if before[n] in first or after[n] in first:
+            later.append(n)
         else:
-            first[id_] = None
-    return [*first, *later][:at_most]
+            first[n] = None
+    return [*first, *later]

@@ -1,9 +1,10 @@
 """A ranking as people read it: moments before summaries, neighbours as one, the hits of an item together. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nexus_pipeline.archive.schema import SUMMARY, neighbours, place
+from nexus_pipeline.archive.facts import Facts
+from nexus_pipeline.archive.snapshots import Numbers
 
 TOGETHER = 3
 """Passages of one hit at most: some 180 words, a minute."""
@@ -18,59 +19,63 @@ SHOWN = 3
 """Hits of a group at most."""
 
 
+Together = tuple[int, ...]
+"""A hit: the numbers of one passage, or of several that follow one another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What is shown of one item: its hits, each of one or more passages, and how many more there are."""
+    """What is shown of one item: its hits, and how many more there are."""
 
-    item_id: str
-    hits: tuple[tuple[str, ...], ...]
+    hits: tuple[Together, ...]
     more: int
 
 
-def moments_first(ranking: Sequence[str]) -> list[str]:
+def moments_first(ranking: Sequence[int], facts: Facts) -> list[int]:
     """The ranking, where an item's summary stands right behind its best moment, where that is found about as well."""
-    best: dict[str, int] = {}
-    for rank, id_ in enumerate(ranking):
-        item_id, kind = place(id_)
-        if kind != SUMMARY:
-            best.setdefault(item_id, rank)
+    is_summary, items = facts.summaries, facts.rows["item_id"]
+    if not is_summary[list(ranking)].any():
+        return list(ranking)
+    best: dict[int, int] = {}
+    for rank, n in enumerate(ranking):
+        if not is_summary[n]:
+            best.setdefault(int(items[n]), rank)
 
-    def at(pair: tuple[int, str]) -> tuple[int, int, int]:
-        rank, id_ = pair
-        item_id, kind = place(id_)
-        moment = best.get(item_id, rank)
-        return (moment, 1, rank) if kind == SUMMARY and rank < moment <= rank + NEAR_RANKS else (rank, 0, rank)
+    def at(pair: tuple[int, int]) -> tuple[int, int, int]:
+        rank, n = pair
+        moment = best.get(int(items[n]), rank)
+        return (moment, 1, rank) if is_summary[n] and rank < moment <= rank + NEAR_RANKS else (rank, 0, rank)
 
-    return [id_ for _, id_ in sorted(enumerate(ranking), key=at)]
+    return [n for _, n in sorted(enumerate(ranking), key=at)]
 
 
-def alone(ranking: Sequence[str]) -> list[tuple[str, ...]]:
+def alone(ranking: Sequence[int]) -> list[Together]:
     """Each passage as a hit of its own."""
-    return [(id_,) for id_ in ranking]
+    return [(n,) for n in ranking]
 
 
-def merged(
-    ranking: Sequence[str], scores: Mapping[str, float], times: Mapping[str, tuple[float, float]]
-) -> list[tuple[str, ...]]:
+def merged(ranking: Sequence[int], scores: Numbers, facts: Facts) -> list[Together]:
     """Each passage with those before and behind it that are found nearly as well; in order of the best of each.
 
-    A hit so begins where the thought begins. `times`: from which to which second, of all in the ranking.
+    A hit so begins where the thought begins.
     """
+    beside = facts.beside(-1).tolist(), facts.beside(1).tolist()
+    starts, ends, points = facts.rows["start_s"].tolist(), facts.rows["end_s"].tolist(), scores.tolist()
     free = dict.fromkeys(ranking)
     hits = []
-    for id_ in ranking:
-        if id_ not in free:
+    for n in ranking:
+        if n not in free:
             continue
-        del free[id_]
-        run = [id_]
+        del free[n]
+        run = [n]
         for side in (0, 1):
             while len(run) < TOGETHER:
                 end = run[-side]
-                other = neighbours(end)[side]
-                if other not in free or scores[other] < SHARE * scores[id_] or scores[id_] <= 0:
+                other = beside[side][end]
+                if other not in free or points[other] < SHARE * points[n] or points[n] <= 0:
                     break
-                first, second = (times[other], times[end]) if side == 0 else (times[end], times[other])
-                if second[0] - first[1] > PAUSE_S:
+                first, second = (other, end) if side == 0 else (end, other)
+                if starts[second] - ends[first] > PAUSE_S:
                     break
                 del free[other]
                 run.insert(len(run) * side, other)
@@ -78,12 +83,12 @@ def merged(
     return hits
 
 
-def grouped(hits: Sequence[tuple[str, ...]]) -> list[Gathered]:
+def grouped(hits: Sequence[Together], facts: Facts) -> list[Gathered]:
     """The hits of each item together, in the order of the best of each."""
-    by_item: dict[str, list[tuple[str, ...]]] = {}
+    by_item: dict[int, list[Together]] = {}
     for hit in hits:
-        by_item.setdefault(place(hit[0])[0], []).append(hit)
-    return [Gathered(item_id, tuple(own[:SHOWN]), max(len(own) - SHOWN, 0)) for item_id, own in by_item.items()]
+        by_item.setdefault(int(facts.rows["item_id"][hit[0]]), []).append(hit)
+    return [Gathered(tuple(own[:SHOWN]), max(len(own) - SHOWN, 0)) for own in by_item.values()]
 
 
 def joined(texts: Sequence[str]) -> tuple[str, list[int]]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from nexus_pipeline.archive.filters import one_of, quoted
 from nexus_pipeline.archive.schema import VECTOR
+from nexus_pipeline.archive.snapshots import NPROBES
 from nexus_pipeline.domain.search import Near
 from nexus_pipeline.ports import Vectors
 
@@ -25,7 +26,7 @@ def near(table: Any, item_id: str, owner: str, limit: int) -> list[Near]:
         return []
     search = table.search(own, vector_column_name=VECTOR).distance_type("cosine")
     if any(VECTOR in index.columns for index in table.list_indices()):
-        search = search.nprobes(40).refine_factor(2)  # as searches do (searching.NPROBES)
+        search = search.nprobes(NPROBES).refine_factor(2)
     where = f"owner = {quoted(owner)} AND item_id <> {quoted(item_id)}"
     found = search.where(where, prefilter=True).limit(NEAREST).select(["item_id", "_distance"]).to_arrow()
     others = list(dict.fromkeys(found["item_id"].to_pylist()))[:CANDIDATES]

@@ -76,18 +76,6 @@ def row_id(item_id: str, kind: str, position: int) -> str:
     return f"{item_id}:{kind}:{position}"
 
 
-def place(id_: str) -> tuple[str, str]:
-    """The item and the kind of a passage."""
-    item_id, kind, _ = id_.rsplit(":", 2)
-    return item_id, kind
-
-
-def neighbours(id_: str, apart: int = 1) -> tuple[str, ...]:
-    """Ids of the passages before and after: so many on each side, in order of time."""
-    front, _, position = id_.rpartition(":")
-    return tuple(f"{front}:{int(position) + by}" for by in range(-apart, apart + 1) if by)
-
-
 def rows(items: Sequence[ItemPassages], dimensions: int) -> pa.Table:
     """All passages of some items.
 

@@ -28,6 +28,9 @@ VECTOR_SEGMENTS = 5
 """So many are merged into one: each costs every search."""
 VECTORS_FROM = 25_000
 """Below, comparing with every vector is exact and costs a search at most 75 ms of CPU."""
+BITS = 2
+"""Of an index of vectors, for each dimension: 12 MB at 100,000 passages. With one, 78 % of the ten nearest passages to
+an English question are among the hundred best by the index; with two 99 %."""
 CROWDED = 4
 """Partitions so many times fuller than when the index was trained want a new one; the vendor begins with 4,096."""
 _TRAINED_ROWS = 4096
@@ -79,8 +82,10 @@ def _vectors(table: Any, rows: int, *, full: bool) -> dict[str, float]:
     is_there = any(VECTOR in index.columns for index in table.list_indices())
     if not is_there and rows < VECTORS_FROM:
         return {}
-    if not is_there or (full and _is_crowded(table)):
-        retried(lambda: table.create_index(VECTOR, config=IvfRq(distance_type="cosine"), replace=True), "indexed")
+    stats = _stats(table, VECTOR)
+    if not is_there or _has_other_bits(stats) or (full and _is_crowded(stats)):
+        config = IvfRq(distance_type="cosine", num_bits=BITS)
+        retried(lambda: table.create_index(VECTOR, config=config, replace=True), "indexed")
         return {"vectors_trained": float(rows)}
     return {"vector_segments_merged": _merged(table, VECTOR, 2 if full else VECTOR_SEGMENTS)}
 
@@ -113,8 +118,12 @@ def _segments(table: Any, column: str) -> list[int]:
     return [int(rows) for rows in stats.get("num_indexed_rows_per_delta", [])]
 
 
-def _is_crowded(table: Any) -> bool:
-    stats = _stats(table, VECTOR)
+def _has_other_bits(stats: dict[str, Any]) -> bool:
+    """Whether an older Nexus made it."""
+    return any(segment["sub_index"].get("num_bits") != BITS for segment in stats.get("indices", []))
+
+
+def _is_crowded(stats: dict[str, Any]) -> bool:
     partitions = sum(int(segment.get("num_partitions", 0)) for segment in stats.get("indices", [])[:1])
     return bool(partitions) and stats["num_indexed_rows"] / partitions > CROWDED * _TRAINED_ROWS
 

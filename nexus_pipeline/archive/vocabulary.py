@@ -8,10 +8,10 @@ are read from those rows (docs/adr/0010).
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any
 
 from nexus_pipeline.archive.fst import Keys
 from nexus_pipeline.archive.schema import WORDS
+from nexus_pipeline.archive.snapshots import Snapshot
 from nexus_pipeline.archive.stems import plain
 from nexus_pipeline.archive.words import Stems, forms
 from nexus_pipeline.domain.syntax import WORD
@@ -38,12 +38,12 @@ class Vocabulary:
         self._version = -1
         self._fresh: frozenset[str] = frozenset()
 
-    def endings(self, table: Any, typed: str, languages: Sequence[str], stems: Stems) -> tuple[str, ...]:
+    def endings(self, snapshot: Snapshot, typed: str, languages: Sequence[str], stems: Stems) -> tuple[str, ...]:
         """What to ask the index for, where a typed word is none of the archive's own but the beginning of some."""
         begin = _folded(typed)
         if len(begin) < LEAST:
             return ()
-        self._read(table, stems)
+        self._read(snapshot, stems)
         own = forms([typed], languages)
         if any(self._has(token) for token in stems.of(own).values()):
             return ()
@@ -68,11 +68,10 @@ class Vocabulary:
     def _keys(self) -> Iterable[Keys]:
         return chain.from_iterable(list(self._segments.values()))
 
-    def _read(self, table: Any, stems: Stems) -> None:
-        version = int(table.version)
-        if version == self._version:
+    def _read(self, snapshot: Snapshot, stems: Stems) -> None:
+        if snapshot.version == self._version:
             return
-        dataset = table.to_lance()
+        dataset = snapshot.dataset
         of_words = (index for index in dataset.describe_indices() if index.name == f"{WORDS}_idx")
         segments = [segment for index in of_words for segment in index.segments]
         known = self._segments
@@ -84,7 +83,7 @@ class Vocabulary:
             texts = dataset.scanner(columns=[WORDS], fragments=new, limit=FRESH_ROWS).to_table()[WORDS].to_pylist()
             words = {word for text in texts for word in WORD.findall(text)}
         self._fresh = frozenset(stems.of(words).values())
-        self._version = version
+        self._version = snapshot.version
 
     def _of(self, uri: str, segment: str) -> list[Keys]:
         from lance.file import LanceFileSession

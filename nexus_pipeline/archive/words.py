@@ -129,20 +129,32 @@ class Stems:
 
     def of(self, words: Iterable[str]) -> dict[str, str]:
         """The stem of each word; one call for all that are new. Words that the index leaves out stay as they are."""
-        wanted = list(dict.fromkeys(words))
-        fresh = [w for w in wanted if w not in self._known]
-        if len(self._known) + len(fresh) > REMEMBERED:
-            self._known.clear()
-            fresh = wanted
+        wanted, known = set(words), self._known
+        fresh = [w for w in wanted if w not in known]
+        if len(known) + len(fresh) > REMEMBERED:
+            known, fresh = {}, [*wanted]
         if fresh:
-            self._known.update(zip(fresh, fresh, strict=True))
-            self._known.update((fresh[n], stem) for n, stem in self._tokenize(" ".join(fresh)) if n < len(fresh))
-        return {w: self._known[w] for w in wanted}
+            told = dict(zip(fresh, fresh, strict=True))
+            told.update((fresh[n], stem) for n, stem in self._tokenize(" ".join(fresh)) if n < len(fresh))
+            known.update(told)
+            self._known = known
+        return {w: known[w] for w in wanted}
+
+    def alike(self, terms: Sequence[str], words: Iterable[str]) -> dict[str, str]:
+        """The stems of the terms, and of those words that may have the same: most are told by their first letter.
+
+        Stemmers change how a word ends; an accent may be folded away.
+        """
+        firsts = {term[0].lower() for term in terms if term}
+        if not all(first.isascii() for first in firsts):
+            return self.of([*terms, *words])
+        some = {w for w in words if (first := w[0].lower()) in firsts or not first.isascii()}
+        return self.of(some.union(terms))
 
     def highlights(self, terms: Sequence[str], text: str, language: str | None = None) -> tuple[tuple[int, int], ...]:
         """[from, to) offsets of characters where one of these terms stands in a text of this language, in any form."""
         found = list(WORD.finditer(text))
         own = stemmed([m[0] for m in found], language)
-        stems = self.of([*terms, *own])
+        stems = self.alike(terms, own)
         wanted = {stems[term] for term in terms}
-        return tuple((m.start(), m.end()) for m, word in zip(found, own, strict=True) if stems[word] in wanted)
+        return tuple((m.start(), m.end()) for m, word in zip(found, own, strict=True) if stems.get(word) in wanted)

@@ -69,40 +69,31 @@ def test_highlights_are_the_places_of_the_words(filled):
     assert [hit.text[a:b] for a, b in hit.highlights] == ["café"]
 
 
-def test_what_care_moves_while_it_is_searched_is_found_in_its_new_place(tmp_path, monkeypatch):
-    archive = open_archive(tmp_path / "archive")
+@pytest.mark.parametrize("happens", ["care", "removal"])
+def test_a_search_sees_one_moment_whatever_happens_meanwhile(tmp_path, monkeypatch, happens):
+    archive, others = open_archive(tmp_path / "archive"), open_archive(tmp_path / "archive")
     for n in range(6):  # a fragment each, which care makes one of
         archive.replace([rows_of(f"i{n}", 3)])
     before = archive.search(Query("word", limit=50), vector(0))
-    looks = between_looks_and_facts(monkeypatch, lambda: open_archive(tmp_path / "archive").tend(full=True))
-    assert archive.search(Query("word", limit=50), vector(0)) == before
-    assert len(looks) == 2
-    assert before.total == 18
-
-
-def test_what_is_removed_while_it_is_searched_is_left_out(tmp_path, monkeypatch):
-    archive = open_archive(tmp_path / "archive")
-    archive.replace([rows_of(f"i{n}", 3) for n in range(6)])
-    between_looks_and_facts(monkeypatch, lambda: open_archive(tmp_path / "archive").remove(["i1", "i4"]))
-    found = archive.search(Query("word", limit=50), vector(0))
-    assert {hit.item_id for hit in found.hits} == {"i0", "i2", "i3", "i5"}
-    assert found.total == 12
-
-
-def between_looks_and_facts(monkeypatch, happens):
-    """Once, behind the first look at what has the words, and the searching handle sees it; how often was looked."""
     real, looks = searching._words, []
 
-    def words(table, *told):
-        found = real(table, *told)
-        looks.append(len(found.scores))
-        if len(looks) == 1:
-            happens()
-            table.checkout_latest()
+    def words(*told):
+        looks.append(told)
+        found = real(*told)
+        others.tend(full=True) if happens == "care" else others.remove(["i1", "i4"])
+        archive._tables.existing().checkout_latest()
         return found
 
-    monkeypatch.setattr(searching, "_words", words)
-    return looks
+    with monkeypatch.context() as patch:
+        patch.setattr(searching, "_words", words)
+        assert archive.search(Query("word", limit=50), vector(0)) == before
+    after = archive.search(Query("word", limit=50), vector(0))
+    assert len(looks) == 1
+    if happens == "care":
+        assert after == before
+    else:
+        assert {hit.item_id for hit in after.hits} == {"i0", "i2", "i3", "i5"}
+        assert after.total == 12
 
 
 def test_hits_say_where_they_are(filled):

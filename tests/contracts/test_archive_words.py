@@ -52,6 +52,15 @@ def test_an_inflected_word_is_found_in_the_language_of_its_item(mixed, query, fo
     assert {hit.item_id for hit in mixed.search(Query(query, "words")).hits} == set(found)
 
 
+def test_a_word_is_lit_whatever_is_folded_away_at_its_beginning(archive):
+    put(archive, "a", "Éclairs and Ærosol, eclair, dying and dies.")
+    for query, lit in (("eclair ", ["Éclairs", "eclair"]), ("éclair ", ["Éclairs", "eclair"]), ("die ", ["dying", "dies"])):
+        [hit] = archive.search(Query(query, "words")).hits
+        assert [hit.text[a:b] for a, b in hit.highlights] == lit
+    [hit] = archive.search(Query("aerosol ", "words")).hits
+    assert [hit.text[a:b] for a, b in hit.highlights] == ["Ærosol"]
+
+
 def test_what_is_found_is_lit_in_its_own_form(mixed):
     for query, lit in (
         ("Flusses Haus ", {"Häuser", "Fluss"}),
@@ -173,7 +182,7 @@ def test_the_words_of_an_index_are_read_as_they_were_written(archive):
     table = archive._tables.existing()
     known = Vocabulary()
     stems = archive._searcher._stemming(table)
-    known._read(table, stems)
+    known._read(archive._searcher._snapshots.newest(table), stems)
     there = {token for keys in known._keys() for token in keys.beginning("")}
     expected = set(stems.of(some).values())
     assert there == expected
@@ -188,8 +197,7 @@ def test_the_words_of_an_index_are_read_as_they_were_written(archive):
 
 def test_a_beginning_stands_for_the_shortest_words_only(archive):
     put(archive, "a", " ".join(f"zeb{n:03}" for n in range(100)), "zebo")
-    ends = archive._searcher._vocabulary.endings(
-        archive._tables.existing(), "zeb", (), archive._searcher._stemming(archive._tables.existing())
-    )
+    table, searcher = archive._tables.existing(), archive._searcher
+    ends = searcher._vocabulary.endings(searcher._snapshots.newest(table), "zeb", (), searcher._stemming(table))
     assert len(ends) == vocabulary.ENDINGS
     assert ends[0] == "zebo"

@@ -1,5 +1,6 @@
 """How many of a question's words a passage says, itself or just before or after."""
 
+import numpy as np
 import pytest
 from lancedb.query import BooleanQuery, MatchQuery, PhraseQuery
 
@@ -8,6 +9,7 @@ from nexus_pipeline.archive.covering import APART, DECAY, GAIN
 from nexus_pipeline.archive.schema import WORDS
 from nexus_pipeline.archive.stems import stemmed
 from nexus_pipeline.archive.words import Stems, asked
+from tests.passages import facts_of
 
 
 def lower(text):
@@ -15,8 +17,12 @@ def lower(text):
 
 
 def gained(texts, words, best=None, languages=()):
-    own = dict.fromkeys(texts, 0.0)
-    return covering.gained(own, best or list(texts), (words, languages), texts, Stems(lower))
+    ids, told = list(texts), dict(enumerate(texts.values()))
+    numbers = [ids.index(id_) for id_ in best or ids]
+    found = covering.gained(
+        np.zeros(len(ids)), numbers, (words, languages), told, stems=Stems(lower), facts=facts_of(ids)
+    )
+    return dict(zip(ids, found.tolist(), strict=True))
 
 
 def test_a_passage_that_says_every_word_gains_more_than_one_that_says_one_often():
@@ -45,13 +51,14 @@ def test_a_word_counts_once_in_whatever_language_it_stands():
 
 def test_only_the_best_are_read():
     assert gained({"a:speech:0": "red", "b:speech:0": "red"}, ["red"], ["a:speech:0"])["b:speech:0"] == 0.0
-    assert covering.gained({"a:speech:0": 1.0}, ["a:speech:0"], (["red"], []), {}, Stems(lower)) == {"a:speech:0": 1.0}
+    unread = covering.gained(np.ones(1), [0], (["red"], []), {}, stems=Stems(lower), facts=facts_of(["a:speech:0"]))
+    assert unread.tolist() == [1.0]
 
 
 def test_what_is_read_are_the_best_and_those_around_them_that_have_any_of_the_words():
-    words = {f"a:speech:{n}": 1.0 for n in range(9)}
-    near = covering.near(["a:speech:4", "b:speech:0"], words)
-    assert sorted(near) == [f"a:speech:{n}" for n in range(4 - APART, 5 + APART)]
+    facts = facts_of([*(f"a:speech:{n}" for n in range(9)), "b:speech:0", "b:speech:1"])
+    has_any = np.array([n not in {3, 9} for n in range(len(facts))])
+    assert covering.near([4, 9], has_any, facts) == [*(n for n in range(4 - APART, 5 + APART) if n != 3), 10]
 
 
 def test_words_of_the_occasion_weigh_less_in_the_index():

@@ -1,23 +1,32 @@
 """One ranking out of two: who is named, what stands around, which item has more of it."""
 
-import pyarrow as pa
+import numpy as np
 import pytest
 
 from nexus_pipeline.archive import fusing
 from nexus_pipeline.archive.fusing import NEIGHBOUR_GAIN, SPEAKER_GAIN, SUMMARY_GAIN, TIME_GAIN
+from tests.passages import facts_of
 
 
 def fused(words, meaning=(), question="anything", **columns):
-    meaning = dict(meaning)
-    found = fusing.ids(words, meaning)
-    told = {
-        "kind": [id_.split(":")[1] for id_ in found],
-        "speaker": pa.array([None] * len(found), pa.utf8()),
-        "start_s": [10.0 * int(id_.split(":")[2]) for id_ in found],
-        "end_s": [10.0 * int(id_.split(":")[2]) + 10 for id_ in found],
-        **columns,
-    }
-    return fusing.fused(question, words, meaning, pa.table(told))
+    ids = list({**words, **dict(meaning)})
+    sides = [np.array([dict(side).get(id_, 0.0) for id_ in ids]) for side in (words, meaning)]
+    return told(ids, fusing.fused(question, *sides, facts_of(ids, **columns)))
+
+
+def around(scores):
+    return told(scores, fusing.around(np.array([*scores.values()]), facts_of(scores)))
+
+
+def told(ids, scores):
+    return dict(zip(ids, scores.tolist(), strict=True))
+
+
+def test_the_best_is_one_and_an_average_one_is_nothing_as_is_what_was_not_found():
+    assert fusing.scaled(np.array([0.9, 0.5, np.nan, 0.3]), 0.5).tolist() == pytest.approx([1.0, 0.0, 0.0, -0.5])
+    assert fusing.scaled(np.array([0.4, np.nan]), 0.5).tolist() == [0.0, 0.0]
+    assert fusing.scaled(np.array([np.nan]), 0.0).tolist() == [0.0]
+    assert fusing.scaled(np.array([]), 0.0).tolist() == []
 
 
 def test_both_sides_weigh_alike_and_what_one_did_not_find_is_average():
@@ -27,24 +36,24 @@ def test_both_sides_weigh_alike_and_what_one_did_not_find_is_average():
 
 def test_neighbours_of_the_same_item_and_kind_give_a_share():
     places = ("a:speech:4", "a:speech:5", "a:speech:6", "a:summary:5", "b:speech:5", "a:speech:1000005")
-    found = fusing.around(dict.fromkeys(places, 0.0) | {"a:speech:4": 0.5})
+    found = around(dict.fromkeys(places, 0.0) | {"a:speech:4": 0.5})
     assert found == pytest.approx(dict.fromkeys(places, 0.0) | {"a:speech:4": 0.5, "a:speech:5": 0.5 * NEIGHBOUR_GAIN})
 
 
 def test_a_passage_between_two_gains_of_both():
-    found = fusing.around({"a:speech:9": 0.5, "a:speech:10": 0.2, "a:speech:11": 0.3})
+    found = around({"a:speech:9": 0.5, "a:speech:10": 0.2, "a:speech:11": 0.3})
     assert found["a:speech:10"] == pytest.approx(0.2 + 0.8 * NEIGHBOUR_GAIN)
 
 
 def test_what_is_below_average_gives_its_neighbours_nothing():
-    assert fusing.around({"a:speech:4": -1.0, "a:speech:5": 0.0}) == {"a:speech:4": -1.0, "a:speech:5": 0.0}
+    assert around({"a:speech:4": -1.0, "a:speech:5": 0.0}) == {"a:speech:4": -1.0, "a:speech:5": 0.0}
 
 
 def test_the_named_speaker_gains():
     found = fused(
         {"a:speech:0": 0.0, "b:speech:0": 0.0, "c:speech:0": 0.0},
         question="What did Ann Lee say?",
-        speaker=pa.chunked_array([["Tom Hill", "Ann Lee", None]]),
+        speaker=["Tom Hill", "Ann Lee", None],
     )
     assert found["b:speech:0"] == pytest.approx(SPEAKER_GAIN)
     assert found["a:speech:0"] == found["c:speech:0"] == 0.0
@@ -64,10 +73,19 @@ def test_a_summary_comes_first_where_one_is_asked_for_and_last_where_a_moment_is
 
 
 def test_nothing_found_is_nothing():
-    assert fusing.fused("what", {}, {}, pa.table({})) == fusing.around({}) == {}
+    none = facts_of([])
+    assert len(fusing.fused("what", np.array([]), np.array([]), none)) == len(fusing.around(np.array([]), none)) == 0
+    assert fusing.ranked(np.array([]), none).tolist() == fusing.spread([], none) == []
+
+
+def test_equal_scores_stand_in_the_same_order_wherever_the_rows_lie():
+    ids = ["b:speech:0", "a:summary:0", "a:speech:10", "a:speech:9"]
+    for order in (ids, ids[::-1], ids[2:] + ids[:2]):
+        ranking = fusing.ranked(np.array([1.0 if id_ == "b:speech:0" else 0.5 for id_ in order]), facts_of(order))
+        assert [order[n] for n in ranking] == ["b:speech:0", "a:speech:9", "a:speech:10", "a:summary:0"]
 
 
 def test_a_direct_neighbour_of_a_better_one_goes_behind():
-    ranking = ["a:speech:5", "a:speech:6", "a:speech:4", "a:speech:7", "b:speech:6"]
-    assert fusing.spread(ranking, 3) == ["a:speech:5", "a:speech:7", "b:speech:6"]
-    assert fusing.spread(ranking, 5) == ["a:speech:5", "a:speech:7", "b:speech:6", "a:speech:6", "a:speech:4"]
+    ids = ["a:speech:5", "a:speech:6", "a:speech:4", "a:speech:7", "b:speech:6"]
+    spread = fusing.spread(range(5), facts_of(ids))
+    assert [ids[n] for n in spread] == ["a:speech:5", "a:speech:7", "b:speech:6", "a:speech:6", "a:speech:4"]
