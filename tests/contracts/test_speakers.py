@@ -321,7 +321,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(14_400)
 def test_ten_hours_take_half_a_gigabyte_and_have_the_three_speakers(nano, tmp_path):
     times = 465
     path, duration_s = repeated(tmp_path, times)
