@@ -27,6 +27,10 @@ APART = 0.5
 """Voices of two pieces, each the mean of a minute, are two speakers from this cosine distance on at the latest: the
 models' own thresholds are between the farthest of single windows, which are farther.
 """
+SHRED_S = 1.0
+"""Whoever never speaks so long in a piece is somebody else of it with nearly the same voice: of a word alone
+sherpa-onnx may make a speaker, since it asks how far apart the farthest windows of two speakers are.
+"""
 CHILD = "nexus_pipeline.engines.sherpa_child"
 _MEMORY_BYTES = 6 << 30  # address space: of the runtime, the models and half an hour of sound
 _START_S = 300.0
@@ -202,9 +206,10 @@ class SherpaOnnx:
 def matched(pieces: Sequence[Mapping[str, Any]], threshold: float, gap_s: float, space: str) -> Speaking:
     """One recording out of its pieces: voices nearer than the threshold are one, the nearest first.
 
-    Two speakers of one piece stay two: whoever heard them side by side knows better.
+    Two speakers of one piece stay two, as whoever heard them side by side knows better; but for shreds.
     """
     found = []
+    pieces = [_gathered(piece, threshold) for piece in pieces]
     for n, piece in enumerate(pieces):
         for one, told in piece["voices"].items():
             vector = np.asarray(told["vector"], np.float32) * np.float32(max(told["seconds"], 0.001))
@@ -215,6 +220,24 @@ def matched(pieces: Sequence[Mapping[str, Any]], threshold: float, gap_s: float,
     turns = [Turn(a, b, label[n, one]) for n, piece in enumerate(pieces) for a, b, one in piece["turns"]]
     vectors = {str(i): tuple(round(float(x), 6) for x in v.vector) for i, v in enumerate(voices)}
     return Speaking(joined(turns, gap_s), vectors, space if vectors else "")
+
+
+def _gathered(piece: Mapping[str, Any], threshold: float) -> Mapping[str, Any]:
+    """The piece without speakers of shreds only, as far as their voice is another one's."""
+    longest: dict[str, float] = {}
+    for a, b, one in piece["turns"]:
+        longest[one] = max(longest.get(one, 0.0), b - a)
+    voices = {one: np.asarray(told["vector"]) for one, told in piece["voices"].items() if told["vector"]}
+    whole = [one for one in voices if longest.get(one, 0.0) >= SHRED_S]
+    whose = {}
+    for one in voices.keys() - whole if whole else ():
+        nearest = max(whole, key=lambda other: float(voices[one] @ voices[other]))
+        if 1.0 - float(voices[one] @ voices[nearest]) < threshold:
+            whose[one] = nearest
+    return {
+        "turns": [[a, b, whose.get(one, one)] for a, b, one in piece["turns"]],
+        "voices": {one: told for one, told in piece["voices"].items() if one not in whose},
+    }
 
 
 def _merged(voices: list[_Voice], pieces: int, threshold: float) -> list[_Voice]:

@@ -71,7 +71,7 @@ def _parameters(item: Item, parts: Parts) -> Mapping[str, str]:
 
 SPEAKERS = Step(
     name="speakers",
-    code_version="1",
+    code_version="2",
     run=one_by_one(speakers),
     needs=("raw", "transcript"),
     parameters=_parameters,

@@ -220,6 +220,19 @@ def test_voices_of_pieces_are_matched_and_two_of_one_piece_stay_two():
     assert matched([silent], 0.5, 0.5, "m").voices == {}
 
 
+def test_who_says_words_only_in_a_voice_of_the_piece_is_no_speaker_of_their_own():
+    a, near_a, b = (1.0, 0.0), (0.96, 0.28), (0.0, 1.0)
+
+    def speakers(length_s, **voices):
+        turns = [[0.0, 3.0, "x"], [3.0, 6.0, "y"], [7.0, 7.0 + length_s, "z"], [9.0, 9.0 + length_s, "z"]]
+        told = {k: {"vector": list(v), "seconds": 3.0} for k, v in voices.items()}
+        return [t.speaker for t in matched([{"turns": turns, "voices": told}], 0.5, 0.5, "m").turns]
+
+    assert speakers(0.4, x=a, y=b, z=near_a) == ["0", "1", "0", "0"]
+    assert speakers(1.2, x=a, y=b, z=near_a) == ["0", "1", "2", "2"]
+    assert speakers(0.4, x=a, y=near_a, z=b) == ["0", "1", "2", "2"]
+
+
 def wrong_folder(tmp_path, **files):
     folder = tmp_path / "models" / "wrong"
     folder.mkdir(parents=True)
