@@ -30,6 +30,19 @@ SCAFFOLDING = frozenset(
 )
 """Words with which questions are put, and which stand in all passages or in none that answers."""
 _ASKING = SCAFFOLDING | {"please", "know", "anything", "something", "answer"}
+_AUXILIARIES = frozenset({"did", "does", "do", "was", "were", "is", "are", "has", "have", "had", "will", "would"})
+_SAYING = frozenset(
+    """add added agree agreed answer answered argue argued ask asked believe believed claim claimed comment commented
+    conclude concluded consider considered contribute contributed debate debated decide decided describe described
+    disagree disagreed discuss discussed elaborate elaborated expect expected explain explained feel felt hear heard
+    hope hoped learn learned mean meant mention mentioned note noted object objected plan planned promise promised
+    propose proposed recommend recommended remark remarked reply replied report reported respond responded say said
+    state stated suggest suggested talk talked tell told think thought want wanted warn warned wish
+    wished""".split()  # noqa: SIM905
+)
+"""Verbs of saying, thinking and deciding."""
+_ASKED_AT_MOST = 5
+"""Words between auxiliary and verb: `the whole project team not`."""
 _LEANS = frozenset(
     {"it", "its", "he", "him", "his", "she", "her", "hers", "they", "them", "their", "theirs", "this", "these", "those"}
 )
@@ -43,6 +56,21 @@ def content(question: str) -> list[str]:
     Where nothing is left, all of its words.
     """
     return _own(question) or list(dict.fromkeys(_words(question)))
+
+
+def subject(question: str) -> list[str]:
+    """What it is about without who is asked for it: of `what did the group decide about oak` that is `oak`.
+
+    Who is asked for it stands between an auxiliary and a verb of saying, thinking or deciding, as far as all of it is
+    written in small letters. A name stays: nobody else's words are an answer.
+    """
+    told = _WORD.findall(question)
+    said = next((n for n, word in enumerate(told) if word.lower() in _AUXILIARIES), len(told)) + 1
+    verb = next((n for n in range(said, min(said + _ASKED_AT_MOST + 1, len(told))) if told[n] in _SAYING), None)
+    if verb is None:
+        return content(question)
+    asked = {told[verb], *(told[said:verb] if all(word.islower() for word in told[said:verb]) else ())}
+    return [word for word in content(question) if word not in asked] or content(question)
 
 
 def leans(question: str) -> bool:

@@ -9,14 +9,18 @@ from nexus_pipeline.domain.errors import Cancelled as Stopped
 from nexus_pipeline.domain.sentences import sentences
 from nexus_pipeline.domain.timeline import Segment
 from nexus_pipeline.engines.over_embedder import OverEmbedder
-from nexus_pipeline.ports import Cancelled
+from nexus_pipeline.ports import Cancelled, Vectors
 
 MOST = 3
 """Sentences of an answer."""
-NEAR = 0.35
+NEAR = 0.3
 """Cosine of a sentence to the question, or to its subject, below which it does not answer it."""
 BEHIND = 0.15
 """A sentence that is so much further away than the nearest one is left out, too."""
+REPLY = 0.8
+"""What is said right behind a question is so near as the question is, times this."""
+NOD = 4
+"""A sentence of fewer words is no reply: `Yes, sure.`"""
 ALIKE = 0.9
 """Cosine of two sentences that say the same: passages of copies and excerpts do."""
 
@@ -36,7 +40,7 @@ class ExtractiveAnswerer(OverEmbedder):
         if not told or not question.strip():
             return
         vectors = self._embedder().embed([question, " ".join(content(question)), *(text for text, _ in told)])
-        near = (vectors[2:] @ vectors[:2].T).max(axis=1)
+        near = _answering((vectors[2:] @ vectors[:2].T).max(axis=1), told)
         floor = max(NEAR, float(near.max()) - BEHIND)
         chosen: list[int] = []
         for at in (int(i) for i in np.argsort(-near, kind="stable")):
@@ -55,7 +59,22 @@ class ExtractiveAnswerer(OverEmbedder):
         return alone(question, [earlier for earlier, _ in said])
 
 
+def _answering(near: Vectors, told: Sequence[tuple[str, int]]) -> Vectors:
+    """How near each sentence is, where what somebody replied is nearly as near as what was asked; a question is not."""
+    found = near.copy()
+    for at, (text, n) in enumerate(told):
+        if text.endswith("?"):
+            found[at] = 0.0
+            reply = next((i for i in range(at + 1, len(told)) if told[i][1] == n and _says(told[i][0])), None)
+            if reply is not None:
+                found[reply] = max(found[reply], REPLY * near[at])
+    return found
+
+
+def _says(text: str) -> bool:
+    """Whether it is more than a nod."""
+    return not text.endswith("?") and len(text.split()) >= NOD
+
+
 def _sentences(passage: str) -> Iterator[str]:
-    for one in sentences([Segment(0, 0.0, 0.0, passage)]):
-        if any(c.isalnum() for c in one.text) and not one.text.endswith("?"):  # a question answers none
-            yield one.text
+    return (one.text for one in sentences([Segment(0, 0.0, 0.0, passage)]) if any(c.isalnum() for c in one.text))

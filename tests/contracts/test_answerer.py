@@ -106,6 +106,15 @@ def test_a_question_answers_no_question(extractive):
     assert "Who moved" not in answer(extractive, "Who moved the meeting?")
 
 
+def test_what_is_said_right_behind_the_same_question_is_its_answer(extractive):
+    talk = ["Where does the yellow rose grow? Yes, sure. Well, they put one there next to the old bridge. It rained."]
+    assert answer(extractive, "Where does the yellow rose grow?", talk).startswith(
+        "Well, they put one there next to the old bridge. [1]"
+    )
+    nobody = ["Where does the yellow rose grow?", "Well, they put one there next to the old mill."]
+    assert answer(extractive, "Where does the yellow rose grow?", nobody) == ""
+
+
 # ---------------------------------------------------------------- by a language model
 
 

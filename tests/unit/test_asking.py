@@ -2,7 +2,7 @@
 
 import pytest
 
-from nexus_pipeline.domain.asking import alone, content, leans
+from nexus_pipeline.domain.asking import alone, content, leans, subject
 
 
 def test_the_words_of_asking_are_no_subject():
@@ -10,6 +10,24 @@ def test_the_words_of_asking_are_no_subject():
     assert content("Summarize the discussion about echoes and Echoes") == ["echoes"]
     assert content("What is it?") == ["what", "is", "it"]
     assert content("") == []
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("What did the group decide about oak?", ["oak"]),
+        ("Why did the whole project team not agree to oak?", ["oak"]),
+        ("What was agreed about oak?", ["oak"]),
+        ("How does the committee plan to save oak?", ["save", "oak"]),
+        ("What did Einstein suggest about light?", ["einstein", "light"]),
+        ("What is group theory?", ["group", "theory"]),
+        ("Did the group plan it?", ["group", "plan"]),
+        ("oak", ["oak"]),
+        ("", []),
+    ],
+)
+def test_who_is_asked_for_it_is_no_subject_unless_it_is_a_name(question, told):
+    assert subject(question) == told
 
 
 @pytest.mark.parametrize(
