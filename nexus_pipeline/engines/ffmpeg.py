@@ -30,6 +30,9 @@ ENOUGH = 0.9
 FILLED, FILLED_S = 1.2, 60.0
 """Speech may be longer than the file says by this share and these seconds before its times count as wrong."""
 SPEECH_RATE = 16_000
+ALL_CHANNELS = {"lfe_mix_level": 0.707}
+"""What ffmpeg takes for a subwoofer's channel it leaves out. Of three channels of a call, or six of unknown places,
+that is somebody's voice: it counts like a side channel."""
 THUMBNAIL_WIDTH = 640
 THUMBNAIL_FRAMES = 24
 """Frames among which the `thumbnail` filter chooses the most typical: a second, so that a cut or a flash loses."""
@@ -98,8 +101,8 @@ class FFmpeg:
         filled_s = min(whole_s, FILLED * facts.duration_s + FILLED_S) if facts.duration_s else whole_s
         how = (facts.duration_s, progress, cancelled)
         sound = self._input()[str(probed.audio)]
-        timed = sound.filter("aresample", SPEECH_RATE, **{"async": 1, "first_pts": 0})
-        counted = sound.filter("asetpts", "N/SR/TB").filter("aresample", SPEECH_RATE)
+        timed = sound.filter("aresample", SPEECH_RATE, **{"async": 1, "first_pts": 0}, **ALL_CHANNELS)
+        counted = sound.filter("asetpts", "N/SR/TB").filter("aresample", SPEECH_RATE, **ALL_CHANNELS)
         try:
             decoded_s, said = self._make(path, _speech(timed, to, filled_s), *how)
             if filled_s - 1.0 <= decoded_s and filled_s < whole_s:
@@ -111,7 +114,7 @@ class FFmpeg:
 
     def cut(self, path: Path, to: Path, start_s: float, end_s: float, cancelled: Cancelled) -> None:
         """A span of the first sound as a FLAC like that of `speech`. Raises DamagedMedia."""
-        sound = self._input(ss=start_s)["a:0"]
+        sound = self._input(ss=start_s)["a:0"].filter("aresample", SPEECH_RATE, **ALL_CHANNELS)
         try:
             self._make(path, _speech(sound, to, end_s - start_s), None, lambda _: None, cancelled)
         except ChildFailed as error:
@@ -164,7 +167,7 @@ class FFmpeg:
         """Mono 16-bit little-endian samples, in chunks of whole samples. Raises DamagedMedia."""
         length_s = self._max_duration_s if duration_s is None else min(duration_s, self._max_duration_s)
         made = self._input(**({"ss": start_s} if start_s else {}))["a:0"].output(
-            "pipe:1", f="s16le", acodec="pcm_s16le", ac=1, ar=rate, t=length_s
+            "pipe:1", f="s16le", acodec="pcm_s16le", ac=1, ar=rate, t=length_s, **ALL_CHANNELS
         )
         odd = b""
         try:
@@ -224,8 +227,8 @@ class FFmpeg:
             told |= {"c:v": "copy"} if copies.get("video") else self._encoded_picture()
         if probed.audio is not None:
             streams.append(source[str(probed.audio)])
-            channels = min(probed.facts.channels or 2, 2)
-            told |= {"c:a": "copy"} if copies.get("audio") else {"c:a": "aac", "b:a": "128k", "ac": channels}
+            encoded = {"c:a": "aac", "b:a": "128k", "ac": min(probed.facts.channels or 2, 2), **ALL_CHANNELS}
+            told |= {"c:a": "copy"} if copies.get("audio") else encoded
         return ffmpeg.output(*streams, _to(to), **told)
 
     def _encoded_picture(self) -> dict[str, Any]:

@@ -235,7 +235,7 @@ def _convert(work: Work, parts: Parts, path: Path, media: MediaFacts) -> dict[st
 
 RAW = Step(
     name="raw",
-    code_version="1",
+    code_version="2",
     run=one_by_one(raw),
     # a transcript that comes later must be taken, too
     parameters=lambda item, _parts: {"beside": _suffix(item.sidecar_key)} if item.sidecar_key else {},

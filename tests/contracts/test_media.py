@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nexus_pipeline.domain.errors import (
@@ -103,6 +104,28 @@ def test_speech_is_16_khz_mono_flac_with_progress(media: FFmpeg, files: Path, tm
     facts = media.probe(tmp_path / "s.flac")
     assert (facts.audio_codec, facts.channels) == ("flac", 1)
     assert facts.duration_s == pytest.approx(seconds, abs=0.01)
+
+
+@pytest.mark.parametrize("count", [2, 3, 6, 8])
+def test_whoever_has_a_channel_is_heard_and_played(media: FFmpeg, tmp_path: Path, count: int) -> None:
+    """Of three channels ffmpeg takes the third for a subwoofer's, of six the fourth, and leaves it out."""
+    for speaker in range(count):
+        told = "|".join("0.5*sin(440*2*PI*t)" if n == speaker else "0" for n in range(count))
+        path = make(tmp_path / "call.aiff", "-f", "lavfi", "-i", f"aevalsrc='{told}':d=1:s=16000")
+        speech_of_it = tmp_path / "speech.flac"
+        media.speech(path, speech_of_it, media.probe(path), lambda _: None, lambda: False)
+        media.cut(path, tmp_path / "cut.flac", 0.0, 1.0, lambda: False)
+        played = rendition(media, path, tmp_path)
+        assert played is not None
+        for made in (speech_of_it, tmp_path / "cut.flac", played):
+            assert loudness(b"".join(media.pcm(made, 16_000))) > 0.02
+        assert loudness(b"".join(media.pcm(path, 16_000))) > 0.02
+
+
+def loudness(samples: bytes) -> float:
+    """Root of the mean square, of 1."""
+    values = np.frombuffer(samples, "<i2") / 32768
+    return float(np.sqrt((values**2).mean()))
 
 
 def test_a_fifth_of_a_second_is_heard(media: FFmpeg, files: Path, tmp_path: Path) -> None:
