@@ -12,7 +12,7 @@ from lancedb.query import BooleanQuery, MatchQuery, Occur, PhraseQuery
 
 from nexus_pipeline.archive.schema import WORDS
 from nexus_pipeline.archive.stems import stemmed
-from nexus_pipeline.domain import syntax
+from nexus_pipeline.domain import asking, syntax
 from nexus_pipeline.domain.asking import SCAFFOLDING, STOP
 from nexus_pipeline.domain.syntax import WORD
 
@@ -115,7 +115,8 @@ def _that_matter(text: str) -> list[str]:
     words = spoken(text)[:WORDS_AT_MOST]
     kept = [w for w in words if w.lower() not in STOP]
     if words and words[0].lower() in _ASKING:
-        kept = [w for w in kept if w.lower() not in SCAFFOLDING]
+        who = asking.party(text)
+        kept = [w for w in kept if w.lower() not in SCAFFOLDING and w not in who] or kept
     return kept or words
 
 

@@ -58,19 +58,25 @@ def content(question: str) -> list[str]:
     return _own(question) or list(dict.fromkeys(_words(question)))
 
 
-def subject(question: str) -> list[str]:
-    """What it is about without who is asked for it: of `what did the group decide about oak` that is `oak`.
+def party(question: str) -> frozenset[str]:
+    """Who is asked for it, and what they did with it: of `what did the group decide about oak` that is `group decide`.
 
-    Who is asked for it stands between an auxiliary and a verb of saying, thinking or deciding, as far as all of it is
-    written in small letters. A name stays: nobody else's words are an answer.
+    Who is asked stands between an auxiliary and a verb of saying, thinking or deciding, as far as all of it is written
+    in small letters. A name is not among them: it tells whose words are looked for.
     """
     told = _WORD.findall(question)
     said = next((n for n, word in enumerate(told) if word.lower() in _AUXILIARIES), len(told)) + 1
     verb = next((n for n in range(said, min(said + _ASKED_AT_MOST + 1, len(told))) if told[n] in _SAYING), None)
     if verb is None:
-        return content(question)
-    asked = {told[verb], *(told[said:verb] if all(word.islower() for word in told[said:verb]) else ())}
-    return [word for word in content(question) if word not in asked] or content(question)
+        return frozenset()
+    who = told[said:verb]
+    return frozenset([told[verb], *(who if all(word.islower() for word in who) else ())])
+
+
+def subject(question: str) -> list[str]:
+    """What a question is about without who is asked for it; where nothing else is left, with that."""
+    who = party(question)
+    return [word for word in content(question) if word not in who] or content(question)
 
 
 def leans(question: str) -> bool:

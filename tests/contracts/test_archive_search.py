@@ -61,6 +61,20 @@ def test_hybrid_finds_both(filled):
     assert found.total == 5
 
 
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("What did the group decide about the oak table?", ("oak", "table")),
+        ("Why did the group theory lecture end?", ("group", "theory", "lecture", "end")),
+        ("What did Ann suggest about oak?", ("Ann", "oak")),
+        ("the group decided", ("group", "decided")),
+        ("Did the group decide?", ("group", "decide")),
+    ],
+)
+def test_who_is_asked_for_it_is_not_looked_for_where_something_else_is(question, words):
+    assert asked(question).words == words
+
+
 def test_highlights_are_the_places_of_the_words(filled):
     [first, second] = filled.search(Query("What about the fox fence?", "words")).hits
     assert [first.text[a:b] for a, b in first.highlights] == ["foxes", "fence"]

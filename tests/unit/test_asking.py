@@ -2,7 +2,7 @@
 
 import pytest
 
-from nexus_pipeline.domain.asking import alone, content, leans, subject
+from nexus_pipeline.domain.asking import alone, content, leans, party, subject
 
 
 def test_the_words_of_asking_are_no_subject():
@@ -28,6 +28,12 @@ def test_the_words_of_asking_are_no_subject():
 )
 def test_who_is_asked_for_it_is_no_subject_unless_it_is_a_name(question, told):
     assert subject(question) == told
+
+
+def test_who_is_asked_and_what_they_did_with_it_are_told_together():
+    assert party("Why did the whole team not agree to oak?") == {"the", "whole", "team", "not", "agree"}
+    assert party("What did Sara Miller say about oak?") == {"say"}
+    assert party("the new bridge") == party("What is it?") == frozenset()
 
 
 @pytest.mark.parametrize(
