@@ -170,15 +170,14 @@ class Known:
         """`rows`: so many are kept at most."""
         self._most = rows
         self._read = _Read()
-        self._version = -1
+        self._newest: Snapshot | None = None
         self._lock = Lock()
 
     def of(self, snapshot: Snapshot, places: Places) -> Facts:
         """Of these places, which are in order."""
         with self._lock:
-            if self._version != snapshot.version:
-                self._read = self._newer(snapshot)
-                self._version = snapshot.version
+            if self._newest is not snapshot:
+                self._read, self._newest = self._newer(snapshot), snapshot
             read = self._read
         rows = np.empty(len(places), _TYPE)
         rows["position"] = _NOT_READ

@@ -30,16 +30,15 @@ class Rankings(Generic[R]):
         with self._lock:
             self._kept[asked] = (time.monotonic(), ranking)
             self._kept.move_to_end(asked)
-            while len(self._kept) > RANKINGS:
+            while self._kept and (len(self._kept) > RANKINGS or self._is_old(next(iter(self._kept.values()))[0])):
                 self._kept.popitem(last=False)
 
     def of(self, asked: Hashable) -> R | None:
         """What was kept, unless it is too old."""
         with self._lock:
             at, ranking = self._kept.get(asked, (0.0, None))
-        return ranking if ranking is not None and time.monotonic() - at <= FOR_S else None
+        return None if self._is_old(at) else ranking
 
-    def forget(self) -> None:
-        """What was removed must not be counted in any facet any more."""
-        with self._lock:
-            self._kept.clear()
+    @staticmethod
+    def _is_old(at: float) -> bool:
+        return time.monotonic() - at > FOR_S
