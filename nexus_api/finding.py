@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from nexus_api import shown
@@ -50,10 +51,10 @@ class Finding:
         began = time.perf_counter()
         if "owner" in filters:
             raise BadInput("the owner is whoever searches: it is no filter")
-        asked_mode, vector = mode, None
+        asked_mode, vector, today = mode, None, datetime.now(UTC).date()
         if mode != "words":
-            mode, vector = self._vector(syntax.read(words).text, mode)
-        query = Query(words, mode, {**filters, "owner": self._owner}, limit, offset, merge, group)
+            mode, vector = self._vector(syntax.read(words).text, mode, today if mode == "hybrid" else None)
+        query = Query(words, mode, {**filters, "owner": self._owner}, limit, offset, merge, group, today)
         found = searched(self._parts, query, vector, self._warn)
         ids = [hit.item_id for hit in found.hits]
         items = self._parts.catalog.find(list(dict.fromkeys(ids)))
@@ -62,10 +63,10 @@ class Finding:
         kept = self._kept(words, asked_mode, filters, found.total, body["took_ms"]) if keep and offset == 0 else None
         return body | {"search_id": kept}
 
-    def _vector(self, words: str, mode: str) -> "tuple[str, Vectors | None]":
+    def _vector(self, words: str, mode: str, today: date | None) -> "tuple[str, Vectors | None]":
         """The query's vector; without the model, words alone still find something."""
         try:
-            return mode, vector_of(words, self._parts.engines.embedder())
+            return mode, vector_of(words, self._parts.engines.embedder(), today)
         except ModelMissing as error:
             if mode != "hybrid":
                 raise

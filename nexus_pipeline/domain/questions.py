@@ -26,11 +26,12 @@ _TIME = rf"(?:{_CLOCK}|minute\s+{_MINUTE}|{_MINUTE}\s+minutes?)"
 _AT = re.compile(rf"\b(?:at|around|near|about|by)\s+(?:the\s+)?{_TIME}\b", re.IGNORECASE)
 _FIRST = re.compile(rf"\bfirst\s+{_MINUTE}\s+minutes\b", re.IGNORECASE)
 _SIDE = re.compile(rf"\b(after|before)\s+{_TIME}\b", re.IGNORECASE)
-_ITEM = r"(?:recording|video|meeting|session|episode|talk|call|podcast|interview|lecture|film|show)s?"
+ITEM = r"(?:recording|video|meeting|session|episode|talk|call|podcast|interview|lecture|film|show)s?"
+"""What people call an item."""
 _WHOLE = re.compile(
     rf"\b(?:summary|overview|gist|recap)\b"
-    rf"|\b(?:summari[sz]e|sum\s+up)\s+(?:(?:the|this|that|each|whole|entire)\s+)*{_ITEM}\b"
-    rf"|\bwhat\b.{{0,30}}\b{_ITEM}\s+(?:\w+\s+)?about\W*$",
+    rf"|\b(?:summari[sz]e|sum\s+up)\s+(?:(?:the|this|that|each|whole|entire)\s+)*{ITEM}\b"
+    rf"|\bwhat\b.{{0,30}}\b{ITEM}\s+(?:\w+\s+)?about\W*$",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(

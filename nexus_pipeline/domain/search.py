@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 
@@ -11,7 +12,7 @@ class Query:
 
     `filters`: field -> value, list of values, or {"gte", "lt"}; fields are those of archive.filters. `merge`: passages
     that follow one another and are both found are one hit. `group`: None, or `item`: the best hits of an item together;
-    limit and offset then count items.
+    limit and offset then count items. `today`: the day on which it is asked, in UTC; without it `text` tells no dates.
     """
 
     text: str
@@ -21,6 +22,7 @@ class Query:
     offset: int = 0
     merge: bool = False
     group: str | None = None
+    today: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

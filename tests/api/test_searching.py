@@ -74,6 +74,18 @@ def test_a_hit_begins_where_the_thought_begins_or_passages_stay_alone(talks):
         assert all(hit["text"][a:b].lower() == "budget" for hit in hits for a, b in hit["highlights"])
 
 
+def test_last_year_is_a_date_and_not_looked_for(talks):
+    client, ids = talks
+    for query, mode, words in (
+        ("the harbour last year ", "hybrid", {"harbour"}),
+        ("the harbour last year ", "words", {"harbour", "last", "year"}),
+        ("the harbour earlier today", "hybrid", {"harbour"}),
+    ):
+        hits = found(client, query, mode=mode, filters={"item_id": ids["harbour"], "kind": "speech"})["hits"]
+        [hit] = [hit for hit in hits if "cut by half" in hit["text"]]
+        assert {hit["text"][a:b] for a, b in hit["highlights"]} == words
+
+
 def test_hits_of_an_item_come_together_when_that_is_wanted(talks):
     client, ids = talks
     told = found(client, "harbour Hafen", group="item", limit=1)
