@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,8 +11,10 @@ from nexus_api import shown
 from nexus_api.reranking import searched, vector_of
 from nexus_api.shown import Json
 from nexus_pipeline.domain import syntax
+from nexus_pipeline.domain.asking import content
 from nexus_pipeline.domain.errors import BadInput, ModelMissing, StoreError
 from nexus_pipeline.domain.items import Item
+from nexus_pipeline.domain.questions import entitled
 from nexus_pipeline.domain.search import Query
 from nexus_pipeline.wiring import Parts
 
@@ -51,17 +54,25 @@ class Finding:
         began = time.perf_counter()
         if "owner" in filters:
             raise BadInput("the owner is whoever searches: it is no filter")
-        asked_mode, vector, today = mode, None, datetime.now(UTC).date()
+        asked_mode, vector = mode, None
+        query = Query(words, mode, {**filters, "owner": self._owner}, limit, offset, merge, group)
+        if mode == "hybrid":
+            query = replace(query, today=datetime.now(UTC).date(), entitled=self._entitled(words))
         if mode != "words":
-            mode, vector = self._vector(syntax.read(words).text, mode, today if mode == "hybrid" else None)
-        query = Query(words, mode, {**filters, "owner": self._owner}, limit, offset, merge, group, today)
-        found = searched(self._parts, query, vector, self._warn)
+            mode, vector = self._vector(syntax.read(words).text, mode, query.today)
+        found = searched(self._parts, replace(query, mode=mode), vector, self._warn)
         ids = [hit.item_id for hit in found.hits]
         items = self._parts.catalog.find(list(dict.fromkeys(ids)))
         took_ms = (time.perf_counter() - began) * 1000
         body = shown.found(found, items, self._parts.settings.site if site is None else site, took_ms)
         kept = self._kept(words, asked_mode, filters, found.total, body["took_ms"]) if keep and offset == 0 else None
         return body | {"search_id": kept}
+
+    def _entitled(self, words: str) -> dict[str, float]:
+        """The items that are named by their titles, and how surely."""
+        titles = self._parts.catalog.titles(self._owner, " ".join(content(words)))
+        sure = entitled(words, dict.fromkeys(titles.values()))
+        return {item_id: sure[title] for item_id, title in titles.items() if title in sure}
 
     def _vector(self, words: str, mode: str, today: date | None) -> "tuple[str, Vectors | None]":
         """The query's vector; without the model, words alone still find something."""

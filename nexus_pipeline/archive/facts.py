@@ -5,7 +5,7 @@ the facts of a thousand passages out of an array in half a millisecond, where th
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
@@ -100,6 +100,13 @@ class Facts:
         for some in days:
             first, last = (np.datetime64(day, "D").astype(int) for day in (some.first, some.last))
             found |= (self.rows["day"] >= first) & (self.rows["day"] <= last)
+        return found
+
+    def of_items(self, numbers: Mapping[str, float]) -> npt.NDArray[np.float64]:
+        """The number of each passage's item; 0 where it has none."""
+        items, which = np.unique(self.rows["item_id"], return_inverse=True)
+        ids = (self.texts["item_id"].all[n] for n in items.tolist())
+        found: npt.NDArray[np.float64] = np.array([numbers.get(str(item_id), 0.0) for item_id in ids])[which]
         return found
 
     def id(self, n: int) -> str:

@@ -96,7 +96,7 @@ class Searcher:
         snapshot = self._snapshots.newest(table)
         stems = self._stemming(table)
         when = dated(query.text, query.today if query.mode == "hybrid" else None)
-        how = (query.mode, query.merge, query.group)
+        how = (query.mode, query.merge, query.group, *sorted(query.entitled.items()))
         what = (where, query.text, when.days, *how, None if vector is None else vector.tobytes())
         ranked = self._rankings.of(what) if query.offset else None
         ranked = _still(snapshot, ranked) if ranked else self._ranked(snapshot, query, when, vector, where, stems=stems)
@@ -128,7 +128,7 @@ class Searcher:
             mean = float(self._mean_vector(snapshot) @ vector) if vector is not None and meaning.places.size else 0.0
             # nearly all passages have none of the words: their mean is next to 0
             sides = fusing.scaled(said, 0.0), fusing.scaled(meant, mean)
-            own = fusing.fused(text, *sides, facts, when.days)
+            own = fusing.fused(text, *sides, facts, days=when.days, entitled=query.entitled)
             best = fusing.ranked(own, facts)[: covering.READ].tolist()
             texts = _texts(snapshot, places, covering.near(best, ~np.isnan(said), facts))
             own = covering.gained(own, best, (told.words, languages), texts, stems=stems, facts=facts)

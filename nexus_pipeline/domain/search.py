@@ -13,6 +13,7 @@ class Query:
     `filters`: field -> value, list of values, or {"gte", "lt"}; fields are those of archive.filters. `merge`: passages
     that follow one another and are both found are one hit. `group`: None, or `item`: the best hits of an item together;
     limit and offset then count items. `today`: the day on which it is asked, in UTC; without it `text` tells no dates.
+    `entitled`: the items whose titles `text` names, and how surely, 0 to 1.
     """
 
     text: str
@@ -23,6 +24,7 @@ class Query:
     merge: bool = False
     group: str | None = None
     today: date | None = None
+    entitled: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

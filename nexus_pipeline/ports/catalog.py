@@ -242,6 +242,9 @@ class Catalog(Coming, Protocol):
     def suggest(self, owner: str, begin: str, limit: int = 10) -> list[Suggestion]:
         """Titles, tags and speakers of the owner's items in which every word stands, the last one as a beginning."""
 
+    def titles(self, owner: str, words: str) -> dict[str, str]:
+        """Titles of the owner's items in which any of the words stands, by the item; of each word so many at most."""
+
     def remember(
         self, owner: str, query: str, *, mode: str, filters: Mapping[str, Any], hits: int, took_ms: float
     ) -> int:

@@ -4,6 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from nexus_api.app import create_app
+from nexus_pipeline.archive.fusing import TITLE_GAIN
 from nexus_pipeline.domain.items import NewItem
 from tests.api.conftest import Site, settings
 
@@ -84,6 +85,21 @@ def test_last_year_is_a_date_and_not_looked_for(talks):
         hits = found(client, query, mode=mode, filters={"item_id": ids["harbour"], "kind": "speech"})["hits"]
         [hit] = [hit for hit in hits if "cut by half" in hit["text"]]
         assert {hit["text"][a:b] for a, b in hit["highlights"]} == words
+
+
+def test_an_item_that_is_named_by_its_title_gains(talks):
+    client, ids = talks
+
+    def score(query, **told):
+        [hit] = [hit for hit in found(client, query, **told)["hits"] if hit["item_id"] == ids["garden"]][:1]
+        return hit["score"]
+
+    assert score("What of old houses in The Garden?") - score("What of old houses in the garden?") == pytest.approx(
+        TITLE_GAIN, abs=1e-4
+    )
+    for mode in ("words", "meaning"):
+        titled, plain = (score(f"Häuser in {title} ", mode=mode) for title in ("The Garden", "the garden"))
+        assert titled == pytest.approx(plain, abs=1e-4)
 
 
 def test_hits_of_an_item_come_together_when_that_is_wanted(talks):

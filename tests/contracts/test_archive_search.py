@@ -256,6 +256,15 @@ def test_what_came_when_the_question_says_comes_first(archive):
     assert first('What of the harbour "in March"') == ("a", {"harbour", "in", "March"})
 
 
+def test_what_is_named_by_its_title_comes_first_where_meaning_counts_too(archive):
+    for id_ in ("a", "b", "c"):
+        archive.replace([ItemPassages(item(id_), passages(["We talked about soup."]), vectors(1))])
+    for mode, first in (("hybrid", "b"), ("words", "a"), ("meaning", "a")):
+        found = archive.search(Query("soup", mode, entitled={"b": 1.0}), vector(0))
+        assert found.hits[0].item_id == first
+        assert len(found.hits) == 3
+
+
 def test_pages_of_a_question_with_a_date_go_on_as_they_began(archive):
     for n in range(9):
         own = rows_of(f"item{n}", 3, word="harbour", created_at=datetime(2026, 1 + n, 1, tzinfo=UTC))

@@ -7,15 +7,15 @@ import pyarrow as pa
 import pytest
 
 from nexus_pipeline.archive import fusing
-from nexus_pipeline.archive.fusing import DAYS_GAIN, NEIGHBOUR_GAIN, SPEAKER_GAIN, SUMMARY_GAIN, TIME_GAIN
+from nexus_pipeline.archive.fusing import DAYS_GAIN, NEIGHBOUR_GAIN, SPEAKER_GAIN, SUMMARY_GAIN, TIME_GAIN, TITLE_GAIN
 from nexus_pipeline.domain.days import Days
 from tests.passages import facts_of
 
 
-def fused(words, meaning=(), question="anything", days=(), **columns):
+def fused(words, meaning=(), question="anything", days=(), entitled=(), **columns):
     ids = list({**words, **dict(meaning)})
     sides = [np.array([dict(side).get(id_, 0.0) for id_ in ids]) for side in (words, meaning)]
-    return told(ids, fusing.fused(question, *sides, facts_of(ids, **columns), days))
+    return told(ids, fusing.fused(question, *sides, facts_of(ids, **columns), days=days, entitled=entitled))
 
 
 def around(scores):
@@ -66,6 +66,12 @@ def test_the_named_speaker_gains():
 def test_what_lies_where_the_question_says_gains():
     found = fused({"a:speech:0": 0.0, "a:speech:60": 0.0}, question="What came up around minute 10?")
     assert found["a:speech:60"] - found["a:speech:0"] == pytest.approx(TIME_GAIN)
+
+
+def test_what_is_named_by_its_title_gains_as_surely_as_it_is():
+    ids = {"a:speech:0": 0.0, "a:speech:9": 0.0, "b:speech:0": 0.0}
+    found = fused(ids, entitled={"a": 0.8, "gone": 1.0})
+    assert found == pytest.approx(ids | {"a:speech:0": 0.8 * TITLE_GAIN, "a:speech:9": 0.8 * TITLE_GAIN})
 
 
 def test_what_came_when_the_question_says_gains_the_more_the_fewer_came_then():
