@@ -72,3 +72,8 @@ class Near:
 
     item_id: str
     likeness: float
+
+    @property
+    def rank(self) -> tuple[int, float, str]:
+        """Its place in a list, the least first: the most alike."""
+        return 0, -self.likeness, self.item_id
