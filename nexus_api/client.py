@@ -173,17 +173,18 @@ class Remote:
         group: str | None = None,
         merge: bool = True,
     ) -> Json:
-        """The contract's search body; more than the 200 hits of one answer are asked for in turn."""
+        """The contract's search body; more than the 200 hits or groups of one answer are asked for in turn."""
         told = {"query": words, "mode": mode, "filters": dict(filters), "group": group, "merge": merge}
         first: Json | None = None
         hits: list[Json] = []
+        groups: list[Json] = []
         while True:
             wanted = min(limit - len(hits), TOGETHER)
             more = {"limit": wanted, "offset": offset + len(hits)}
             found: Json = self._read("POST", "/api/search", json=told | more)
-            first, hits = first or found, hits + found["hits"]
+            first, hits, groups = first or found, hits + found["hits"], groups + (found["groups"] or [])
             if len(hits) >= limit or len(found["hits"]) < wanted:
-                return first | {"hits": hits}
+                return first | {"hits": hits, "groups": groups if group else None}
 
     def chat(self, question: str, **about: Any) -> Json:
         """The contract's answer; a language model may take minutes over it."""

@@ -1,17 +1,24 @@
 """Searches as `Local` answers them, what one is offered while one types, and one's own history where it is kept."""
 
+import base64
+import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from nexus_api import shown
 from nexus_api.reranking import searched, vector_of
 from nexus_api.shown import Json
 from nexus_pipeline.domain import syntax
+from nexus_pipeline.domain.asking import content
 from nexus_pipeline.domain.errors import BadInput, ModelMissing, StoreError
+from nexus_pipeline.domain.fingerprints import Related
 from nexus_pipeline.domain.items import Item
-from nexus_pipeline.domain.search import Query
+from nexus_pipeline.domain.questions import entitled
+from nexus_pipeline.domain.search import Near, Query
 from nexus_pipeline.wiring import Parts
 
 if TYPE_CHECKING:
@@ -51,10 +58,12 @@ class Finding:
         if "owner" in filters:
             raise BadInput("the owner is whoever searches: it is no filter")
         asked_mode, vector = mode, None
-        if mode != "words":
-            mode, vector = self._vector(syntax.read(words).text, mode)
         query = Query(words, mode, {**filters, "owner": self._owner}, limit, offset, merge, group)
-        found = searched(self._parts, query, vector, self._warn)
+        if mode == "hybrid":
+            query = replace(query, today=datetime.now(UTC).date(), entitled=self._entitled(words))
+        if mode != "words":
+            mode, vector = self._vector(syntax.read(words).text, mode, query.today)
+        found = searched(self._parts, replace(query, mode=mode), vector, self._warn)
         ids = [hit.item_id for hit in found.hits]
         items = self._parts.catalog.find(list(dict.fromkeys(ids)))
         took_ms = (time.perf_counter() - began) * 1000
@@ -62,10 +71,16 @@ class Finding:
         kept = self._kept(words, asked_mode, filters, found.total, body["took_ms"]) if keep and offset == 0 else None
         return body | {"search_id": kept}
 
-    def _vector(self, words: str, mode: str) -> "tuple[str, Vectors | None]":
+    def _entitled(self, words: str) -> dict[str, float]:
+        """The items that are named by their titles, and how surely."""
+        titles = self._parts.catalog.titles(self._owner, " ".join(content(words)))
+        sure = entitled(words, dict.fromkeys(titles.values()))
+        return {item_id: sure[title] for item_id, title in titles.items() if title in sure}
+
+    def _vector(self, words: str, mode: str, today: date | None) -> "tuple[str, Vectors | None]":
         """The query's vector; without the model, words alone still find something."""
         try:
-            return mode, vector_of(words, self._parts.engines.embedder())
+            return mode, vector_of(words, self._parts.engines.embedder(), today)
         except ModelMissing as error:
             if mode != "hybrid":
                 raise
@@ -109,16 +124,47 @@ class Finding:
         self._parts.catalog.scrub()
         return {"count": count}
 
-    def similar(self, item: Item, limit: int, by: By) -> Json:
-        """Items that share sound with one, or that say the like of it: of a copy, the like of its first."""
-        catalog = self._parts.catalog
+    def similar(self, item: Item, limit: int, by: By, cursor: str | None = None) -> Json:
+        """Items that share sound with one, or that say the like of it: of a copy, the like of its first.
+
+        Raises BadInput for a cursor of another listing.
+        """
+        after, catalog = None if cursor is None else _opened(by, cursor), self._parts.catalog
         if by == "sound":
-            related = catalog.related(item.id, limit)
+            related, more = _page(catalog.related(item.id, None), limit, after)
             others = catalog.find([one.other_id for one in related])
             told = [shown.similar(one, others[one.other_id]) for one in related if one.other_id in others]
+            last = related[-1].rank if more else None
         else:
             first = item.duplicate_of or item.id
-            near = self._parts.archive.near(first, owner=item.owner, limit=limit)
+            near, more = _page(self._parts.archive.near(first, owner=item.owner), limit, after)
             others = catalog.find([one.item_id for one in near])
             told = [shown.near(one, others[one.item_id]) for one in near if one.item_id in others]
-        return {"items": told, "next_cursor": None}
+            last = near[-1].rank if more else None
+        return {"items": told, "next_cursor": None if last is None else _cursor(by, last)}
+
+
+Rank = tuple[int, float, str]
+R = TypeVar("R", Related, Near)
+
+
+def _page(ranked: Sequence[R], limit: int, after: Rank | None) -> tuple[Sequence[R], bool]:
+    """Those behind a place in the list, and whether there are more."""
+    behind = [one for one in ranked if after is None or one.rank > after]
+    return behind[:limit], len(behind) > limit
+
+
+def _cursor(by: By, last: Rank) -> str:
+    """Which place the last one of a page has: what comes or goes meanwhile moves nothing."""
+    return base64.urlsafe_b64encode(json.dumps([by, *last]).encode()).decode()
+
+
+def _opened(by: By, cursor: str) -> Rank:
+    try:
+        of, kind, much, item_id = json.loads(base64.urlsafe_b64decode(cursor))
+        rank = int(kind), float(much), str(item_id)
+    except (ValueError, TypeError, OverflowError) as error:  # binascii's error is a ValueError
+        raise BadInput("this cursor is none: begin without one") from error
+    if of != by:
+        raise BadInput("this cursor is of a listing in another order: begin without one")
+    return rank

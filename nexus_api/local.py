@@ -212,9 +212,9 @@ class Local:
         """The contract's search body; `how`: offset, group, merge, site, keep (Finding.search). Raises BadInput."""
         return self.finding.search(words, mode=mode, limit=limit, filters=filters, **how)
 
-    def similar(self, item_id: str, limit: int, by: "By" = "sound") -> Json:
+    def similar(self, item_id: str, limit: int, by: "By" = "sound", cursor: str | None = None) -> Json:
         """Items that share sound with it: copies, excerpts, then shared stretches; or that say the like of it."""
-        return self.finding.similar(self.item(item_id), limit, by)
+        return self.finding.similar(self.item(item_id), limit, by, cursor)
 
     # ---------------------------------------------------------------- chat
 

@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nexus_pipeline.domain.dates import dated
 from nexus_pipeline.domain.errors import EngineError
 from nexus_pipeline.domain.questions import main
 from nexus_pipeline.domain.search import Found, Hit, Query
@@ -19,14 +21,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def vector_of(words: str, embedder: Embedder) -> "Vectors":
+def vector_of(words: str, embedder: Embedder, today: date | None = None) -> "Vectors":
     """A question's vector: of all its words and of those that matter most, which point to different passages.
 
-    One unit-length row. Raises ModelMissing and what the embedder raises.
+    One unit-length row. `today`, in UTC: where it is told, `last week` does not matter. Raises ModelMissing and what
+    the embedder raises.
     """
     from nexus_pipeline.archive import cut
 
-    short = cut(main(words))
+    short = cut(main(dated(words, today).rest))
     both = embedder.embed([words, short] if short and short != words else [words]).sum(axis=0)
     length = float(np.linalg.norm(both))
     found: Vectors = (both / length if length else both).astype(np.float32)

@@ -1,7 +1,7 @@
 """The command line as tests use it: run in this process on a home of their own, and items as if the chain had run."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -23,6 +23,11 @@ SAID = Transcript(
     ),
     Coverage(10.0, 10.0),
 )
+
+
+def repeated(text, *starts_s):
+    """The same sentence at each of these seconds, spoken in three."""
+    return replace(SAID, segments=tuple(Segment(n, s, s + 3.0, text) for n, s in enumerate(starts_s)))
 
 
 def nexus(*arguments, code=0, **more):
@@ -48,13 +53,13 @@ def landed(parts, item, *statuses, **facts):
     parts.catalog.release("run")
 
 
-def heard(parts, item):
+def heard(parts, item, said=SAID):
     """As if the chain had run: a transcript that can be read and found."""
     key = parts.catalog.get(item).key("transcript", "v.json")
-    parts.blobs.put(key, json.dumps({"v": 1, "state": "done", "result": asdict(SAID)}).encode())
+    parts.blobs.put(key, json.dumps({"v": 1, "state": "done", "result": asdict(said)}).encode())
     done = [StepStatus(step, State.DONE, run_id="run") for step in STEPS if step != "transcript"]
-    done.insert(2, StepStatus("transcript", State.DONE, blob=key, engine=SAID.engine, run_id="run"))
+    done.insert(2, StepStatus("transcript", State.DONE, blob=key, engine=said.engine, run_id="run"))
     landed(parts, item, *done)
-    found = passages(SAID.segments, title="A talk", words=8)
+    found = passages(said.segments, title="A talk", words=8)
     vectors = parts.engines.embedder().embed([passage.indexed_text for passage in found])
     parts.archive.replace([ItemPassages(parts.catalog.get(item), found, vectors, language="en")])

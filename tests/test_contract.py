@@ -51,7 +51,6 @@ EXEMPT = {
 """Of a later version, with the reason."""
 
 NO_CURSOR = {
-    "/api/media/{}/similar": "all that is related to an item comes at once, 200 at most",
     "/api/media/{}/scenes": "no step looks at pictures yet",
 }
 """Lists that are told in one piece."""

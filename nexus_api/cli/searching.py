@@ -9,12 +9,20 @@ from typer.core import TyperCommand
 from nexus_api.cli import WrongUse
 from nexus_api.cli.completing import filters as filters_offered
 from nexus_api.cli.opening import AsJson, opened
-from nexus_api.cli.printing import Piece, clean, document, line, note, plain
+from nexus_api.cli.printing import Column, Piece, clean, document, line, note, plain, table
 
 if TYPE_CHECKING:
     from nexus_api.shown import Json
 
 app = Typer()
+_GROUPED = (
+    Column("id"),
+    Column("title", least=12),
+    Column("at"),
+    Column("speaker", least=6, goes=2),
+    Column("said", least=16),
+    Column("more", goes=1),
+)
 Filters = Annotated[
     list[str] | None,
     Option(
@@ -46,15 +54,23 @@ def search_command(
     limit: Annotated[int, Option(min=1, max=1000)] = 10,
     mode: Annotated[Literal["hybrid", "words", "meaning"], Option()] = "hybrid",
     filters: Filters = None,
+    group: Annotated[
+        Literal["item"] | None, Option(help="The best hits of an item together; --limit then counts items.")
+    ] = None,
+    no_merge: Annotated[
+        bool, Option("--no-merge", help="Each passage is a hit of its own, even where one follows another.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find what was said, by its words and by its meaning."""
     wanted = parsed(filters or ())
-    found = opened().search(" ".join(words), mode=mode, limit=limit, filters=wanted)
+    found = opened().search(" ".join(words), mode=mode, limit=limit, filters=wanted, group=group, merge=not no_merge)
     if as_json:
         document(found)
         return
-    for hit in found["hits"]:
+    if found["groups"]:
+        table(_GROUPED, [row for one in found["groups"] for row in _rows(one)])
+    for hit in found["hits"] if group is None else ():
         print_hit(hit)
     if not found["hits"]:
         note("Nothing is found.")
@@ -78,6 +94,18 @@ def parsed(filters: Sequence[str]) -> dict[str, Any]:
         else:
             wanted[field] = [*wanted.get(field, []), value]
     return wanted
+
+
+def _rows(group: "Json") -> list[tuple[str, ...]]:
+    """A row a hit; the first one says how many more there are."""
+    from nexus_api.shown import clock
+
+    rows: list[tuple[str, ...]] = []
+    for hit in group["hits"]:
+        more = f"+{group['more']}" if group["more"] and not rows else ""
+        told = clean(group["title"]), clock(hit["start_s"]), clean(hit["speaker"]), clean(hit["text"]), more
+        rows.append((group["item_id"], *told))
+    return rows
 
 
 def print_hit(hit: "Json") -> None:

@@ -75,10 +75,11 @@ def similar(
     item_id: ItemIdPath,
     nexus: NexusDep,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
     by: Annotated[By, Query(description="What they share: sound, or what they say.")] = "sound",
 ) -> dict[str, Any]:
-    """Items that share sound with it, and where; or items that say the like of it."""
-    return nexus.similar(item_id, limit, by)
+    """Items that share sound with it, and where; or the fifty that most say the like of it."""
+    return nexus.similar(item_id, limit, by, cursor)
 
 
 @router.get("/{item_id}/waveform", response_model=schemas.Waveform)

@@ -2,8 +2,9 @@
 
 Each side's scores are scaled to (s - mean) / (best - mean) and weighted alike, which finds more than ranks alone
 (docs/adr/0002). A passage gains when the person whom the question names speaks in it, when it lies where the question
-says, when it has more of the question's words (covering.py), and when its neighbours are found, too; a direct neighbour
-of a passage that stands above moves behind those that tell something new. docs/search.md says what each part brings.
+says, when its item is named by its title or came on the days that are told, when it has more of the question's words
+(covering.py), and when its neighbours are found, too; a direct neighbour of a passage that stands above moves behind
+those that tell something new. docs/search.md says what each part brings.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 
 from nexus_pipeline.archive.facts import Facts, Order
 from nexus_pipeline.archive.snapshots import Numbers
+from nexus_pipeline.domain.days import Days
 from nexus_pipeline.domain.questions import named, when, whole
 
 WEIGHT_WORDS = 0.5
@@ -25,12 +27,17 @@ SPEAKER_GAIN = 0.15
 """What a passage gains in which the named person speaks most."""
 TIME_GAIN = 0.3
 """What a passage gains that lies where the question says: `around minute 12`."""
+TITLE_GAIN = 0.15
+"""What a passage gains whose item is named by its title: `in the budget meeting`."""
+DAYS_GAIN = 0.3
+"""What a passage gains whose item came when the question says: `last week`; less, the more others came then, too."""
 SUMMARY_GAIN = 0.15
 """What a summary gains where a question asks for one, and loses where it asks for a moment."""
 NEAR_S = 60.0
 """Passages are compared with those of the same minutes only: a long item has thousands."""
 
 K = TypeVar("K")
+_NONE: Mapping[str, float] = {}
 
 
 def scaled(scores: Numbers, mean: float) -> Numbers:
@@ -43,7 +50,15 @@ def scaled(scores: Numbers, mean: float) -> Numbers:
     return np.nan_to_num(found, nan=0.0)
 
 
-def fused(question: str, words: Numbers, meaning: Numbers, facts: Facts) -> Numbers:
+def fused(
+    question: str,
+    words: Numbers,
+    meaning: Numbers,
+    facts: Facts,
+    *,
+    days: Sequence[Days] = (),
+    entitled: Mapping[str, float] = _NONE,
+) -> Numbers:
     """A score for each passage that either side found, of the scaled scores of both.
 
     Args:
@@ -51,11 +66,18 @@ def fused(question: str, words: Numbers, meaning: Numbers, facts: Facts) -> Numb
         words: Scaled scores, shape (len(facts),).
         meaning: The same.
         facts: Of these passages.
+        days: On which items came, as the question tells; none where it tells none.
+        entitled: How surely it names items by their titles.
     """
     if not len(facts):
         return np.empty(0)
     own = WEIGHT_WORDS * words + (1 - WEIGHT_WORDS) * meaning
     own += SPEAKER_GAIN * _named(question, facts) + TIME_GAIN * _then(question, facts)
+    if days:
+        came = facts.came(days)
+        own += DAYS_GAIN * (1 - came.mean()) * came
+    if entitled:
+        own += TITLE_GAIN * facts.of_items(entitled)
     own += np.where(facts.summaries, SUMMARY_GAIN if whole(question) else -SUMMARY_GAIN, 0.0)
     return own
 

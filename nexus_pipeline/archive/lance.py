@@ -96,7 +96,7 @@ class LanceArchive:
         return sorted(found, key=lambda row: (row["start_s"], row["kind"], row["position"]))
 
     def near(self, item_id: str, *, owner: str, limit: int = 50) -> list[Near]:
-        """The owner's other items that say the like of this one, the most alike first."""
+        """The owner's other items that say the like of this one, the most alike first: 50 at most."""
         table = self._tables.existing()
         return [] if table is None else read(table, lambda t: near(t, item_id, owner, limit))
 

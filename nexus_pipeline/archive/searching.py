@@ -22,6 +22,7 @@ from nexus_pipeline.archive.snapshots import NPROBES, ROW, Numbers, Places, Scor
 from nexus_pipeline.archive.stems import families, stemmed
 from nexus_pipeline.archive.vocabulary import Vocabulary
 from nexus_pipeline.archive.words import Stems, WordQuery, asked, forms, spoken
+from nexus_pipeline.domain.dates import Dated, dated
 from nexus_pipeline.domain.errors import BadInput
 from nexus_pipeline.domain.questions import whole
 from nexus_pipeline.domain.search import Found, Group, Hit, Query
@@ -94,16 +95,19 @@ class Searcher:
         where = check(query, vector)
         snapshot = self._snapshots.newest(table)
         stems = self._stemming(table)
-        what = (where, query.text, query.mode, query.merge, query.group, None if vector is None else vector.tobytes())
+        when = dated(query.text, query.today if query.mode == "hybrid" else None)
+        how = (query.mode, query.merge, query.group, *sorted(query.entitled.items()))
+        what = (where, query.text, when.days, *how, None if vector is None else vector.tobytes())
         ranked = self._rankings.of(what) if query.offset else None
-        ranked = _still(snapshot, ranked) if ranked else self._ranked(snapshot, query, vector, where, stems)
+        ranked = _still(snapshot, ranked) if ranked else self._ranked(snapshot, query, when, vector, where, stems=stems)
         self._rankings.keep(what, ranked)
         return _page(snapshot, query, ranked, stems)
 
     def _ranked(
-        self, snapshot: Snapshot, query: Query, vector: Vectors | None, where: str | None, stems: Stems
+        self, snapshot: Snapshot, query: Query, when: Dated, vector: Vectors | None, where: str | None, *, stems: Stems
     ) -> _Ranked:
-        told, languages = asked(query.text), self._families(snapshot)
+        text = when.rest
+        told, languages = asked(text), self._families(snapshot)
         endings: tuple[str, ...] = ()
         if told.typed and query.mode != "meaning":
             endings = self._vocabulary.endings(snapshot, told.typed, languages, stems)
@@ -111,7 +115,7 @@ class Searcher:
             where = None  # as with one owner: looking through it costs a tenth of the search
         words = meaning = Scored.nothing()
         if query.mode != "meaning":
-            words = _words(snapshot, told.query(languages, endings), query.text, where)
+            words = _words(snapshot, told.query(languages, endings), text, where)
         if vector is not None and query.mode != "words" and not (query.mode == "hybrid" and told.phrases):
             meaning = _meaning(snapshot, vector, where)
         is_full = words.places.size == DEPTH or meaning.places.size in {DEPTH, DEPTH_APPROXIMATE}
@@ -123,13 +127,14 @@ class Searcher:
         if query.mode == "hybrid":
             mean = float(self._mean_vector(snapshot) @ vector) if vector is not None and meaning.places.size else 0.0
             # nearly all passages have none of the words: their mean is next to 0
-            own = fusing.fused(query.text, fusing.scaled(said, 0.0), fusing.scaled(meant, mean), facts)
+            sides = fusing.scaled(said, 0.0), fusing.scaled(meant, mean)
+            own = fusing.fused(text, *sides, facts, days=when.days, entitled=query.entitled)
             best = fusing.ranked(own, facts)[: covering.READ].tolist()
             texts = _texts(snapshot, places, covering.near(best, ~np.isnan(said), facts))
             own = covering.gained(own, best, (told.words, languages), texts, stems=stems, facts=facts)
             scores = fusing.around(own, facts)
         ranking = _once(fusing.ranked(scores, facts)[:DEPTH].tolist(), facts)
-        if not whole(query.text):
+        if not whole(text):
             ranking = gathering.moments_first(ranking, facts)
         hits = gathering.merged(ranking, scores, facts) if query.merge else gathering.alone(ranking)
         if query.mode == "hybrid":

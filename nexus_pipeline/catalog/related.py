@@ -24,7 +24,6 @@ MOST = 200
 LOOKED_AT = 2000
 """Rows that are read for one item, the newest: a long one may have been cut into more excerpts."""
 
-_ORDER = {"duplicate": 0, "excerpt": 1, "shared": 2}
 _PLACE = (items.c.id, items.c.duplicate_of, items.c.duplicate_offset_s, items.c.duration_s)
 
 
@@ -72,7 +71,7 @@ class Relations(Store):
                 kept.append((one.other_id, _row(one)))
             record(w, item.id, kept)
 
-    def related(self, item_id: str, limit: int = 50) -> list[Related]:
+    def related(self, item_id: str, limit: int | None = 50) -> list[Related]:
         """Other items of its owner that share sound with it, seen from it: copies, then excerpts, then the rest.
 
         Of each kind those come first that share most. Of an item and its duplicates only the first is told, but for
@@ -84,7 +83,7 @@ class Relations(Store):
                 raise NotFound(f"no item {item_id}: see `nexus ls` for those that are there")
             here = _Place(mine.id, mine.duplicate_of, mine.duplicate_offset_s, mine.duration_s)
             told = _copies(r, mine, here) | _others(r, mine, here)
-        return sorted(told.values(), key=lambda x: (_ORDER[x.relation], -x.seconds, x.other_id))[:limit]
+        return sorted(told.values(), key=lambda x: x.rank)[:limit]
 
 
 def record(w: Writing, item_id: str, rows: Iterable[tuple[str, Mapping[str, object]]]) -> None:

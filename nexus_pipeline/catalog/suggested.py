@@ -1,4 +1,4 @@
-"""Titles, tags and speakers as one types.
+"""Titles, tags and speakers as one types, and titles by their words.
 
 Rows come with what they are of (a title when it is set, speakers and a model's tags when an item is embedded) and go
 with their item when it is buried.
@@ -19,6 +19,8 @@ LOOKS, ROWS = 8, 60
 """An answer is made of so many reads of so many rows at most."""
 LONGEST = 50
 """Suggestions in one answer at most."""
+TITLES = 30
+"""Titles of one word at most: a word of more of them hardly says which item is meant."""
 SHOWN = {"title": "title", "tag": "tag", "inferred": "tag", "speaker": "speaker"}
 """Kinds as they are kept, and as people see them."""
 
@@ -44,8 +46,19 @@ class Suggested(Store):
         ordered = sorted(found.values(), key=lambda one: not one.text.casefold().startswith(key))
         return ordered[: min(max(limit, 1), LONGEST)]
 
+    def titles(self, owner: str, words: str) -> dict[str, str]:
+        """Titles of the owner's items in which any of the words stands, by the item; of each word the first 30."""
+        wanted = [select(owner, word, None, whole=True, kind="title").limit(TITLES) for word in words_of(words)]
+        if not wanted:
+            return {}
+        each = (sa.select(one.c.item_id, one.c.text) for one in (some.subquery() for some in wanted))
+        with self.reading() as r:
+            return {row.item_id: row.text for row in r.db.execute(sa.union(*each))}
 
-def select(owner: str, word: str, after: tuple[str, str, str] | None, *, whole: bool) -> sa.Select[Any]:
+
+def select(
+    owner: str, word: str, after: tuple[str, str, str] | None, *, whole: bool, kind: str | None = None
+) -> sa.Select[Any]:
     """The statement of one read: rows whose word is this one or begins so, behind a word, kind and text; in order."""
     c = suggestions.c
     key = (c.word, c.kind, c.text)
@@ -56,6 +69,8 @@ def select(owner: str, word: str, after: tuple[str, str, str] | None, *, whole: 
         told = told.where(c.word >= word)
     if not whole:
         told = told.where(c.word < word + "\U0010ffff")
+    if kind is not None:
+        told = told.where(c.kind == kind)
     if after is None:
         return told
     first = 1 if whole else 0  # of one word, the order is that of the rest

@@ -46,6 +46,10 @@ class Match:
     excerpt: str | None = None
 
 
+RELATIONS = ("duplicate", "excerpt", "shared")
+"""How two items can be related by their sound, the closest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Related:
     """Another item that shares sound with one, seen from that one.
@@ -63,6 +67,11 @@ class Related:
     def seconds(self) -> float:
         """How much they share."""
         return sum(s.end_s - s.start_s for s in self.stretches)
+
+    @property
+    def rank(self) -> tuple[int, float, str]:
+        """Its place in a list, the least first: copies, excerpts, then the rest; of each kind those that share most."""
+        return RELATIONS.index(self.relation), -self.seconds, self.other_id
 
 
 def longest(stretches: Iterable[Stretch], most: int) -> tuple[Stretch, ...]:

@@ -1,7 +1,7 @@
 """What a question says besides the words that are looked for. Pure.
 
-Whom it names, when in an item, whether of an item as a whole, and what it tells in passing only. Read for English; in
-other languages names are found, too, and times as numbers (`12:30`).
+Whom it names, which item by its title, when in an item, whether of an item as a whole, and what it tells in passing
+only. Read for English; in other languages names and titles are found, too, and times as numbers (`12:30`).
 """
 
 import re
@@ -10,14 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from nexus_pipeline.domain.asking import SCAFFOLDING, STOP
+
 LOWER = 0.5
 """How surely a single word in small letters names somebody: `marketing` may be the subject as well as the role."""
 LEAST = 0.4
 """Share of a name, by the rarity of its words, that must stand in the question."""
+LEAST_OF_TITLE = 0.6
+"""The same of a title: fewer of its words may be what the question is about."""
 NEAR_S = 90.0
 """Around a second that a question tells."""
 
 _WORD = re.compile(r"[^\W_]+")
+_SCAFFOLDING = STOP | SCAFFOLDING
 _PARTS = re.compile(r"[()\[\],;/·|]|\s[\u2013\u2014-]\s")
 _SMALL = frozenset({"of", "the", "and", "for", "to", "in", "a", "an", "de", "la", "von", "van", "und", "der", "die"})
 _CLOCK = r"(?:(\d{1,2}):)?(\d{1,3}):([0-5]\d)"
@@ -26,11 +31,12 @@ _TIME = rf"(?:{_CLOCK}|minute\s+{_MINUTE}|{_MINUTE}\s+minutes?)"
 _AT = re.compile(rf"\b(?:at|around|near|about|by)\s+(?:the\s+)?{_TIME}\b", re.IGNORECASE)
 _FIRST = re.compile(rf"\bfirst\s+{_MINUTE}\s+minutes\b", re.IGNORECASE)
 _SIDE = re.compile(rf"\b(after|before)\s+{_TIME}\b", re.IGNORECASE)
-_ITEM = r"(?:recording|video|meeting|session|episode|talk|call|podcast|interview|lecture|film|show)s?"
+ITEM = r"(?:recording|video|meeting|session|episode|talk|call|podcast|interview|lecture|film|show)s?"
+"""What people call an item."""
 _WHOLE = re.compile(
     rf"\b(?:summary|overview|gist|recap)\b"
-    rf"|\b(?:summari[sz]e|sum\s+up)\s+(?:(?:the|this|that|each|whole|entire)\s+)*{_ITEM}\b"
-    rf"|\bwhat\b.{{0,30}}\b{_ITEM}\s+(?:\w+\s+)?about\W*$",
+    rf"|\b(?:summari[sz]e|sum\s+up)\s+(?:(?:the|this|that|each|whole|entire)\s+)*{ITEM}\b"
+    rf"|\bwhat\b.{{0,30}}\b{ITEM}\s+(?:\w+\s+)?about\W*$",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
@@ -99,38 +105,66 @@ def named(text: str, labels: Iterable[str]) -> dict[str, float]:
     not also `Grad E`.
     """
     there = [label for label in dict.fromkeys(labels) if label.strip()]
-    told = _Told(text)
-    calls = _calls(there)
+    found = _called(_Told(text), there, LEAST)
+    beaten = {a for a in found for b in found if found[a].words < found[b].words}
+    return {label: found[f].sure for label in there if (f := _front(label)) in found and f not in beaten}
+
+
+def entitled(text: str, titles: Iterable[str]) -> dict[str, float]:
+    """How surely each title is named in a question, 0 to 1; those that are not are left out.
+
+    Words count by their rarity among the titles. One word in small letters is a subject and no title; and words that
+    stand in several titles alike name none of them.
+    """
+    plain = {title: " ".join(w for w in _WORD.findall(title) if w.lower() not in _SCAFFOLDING) for title in titles}
+    called = _called(_Told(text, letters=True), [told for told in plain.values() if told], LEAST_OF_TITLE)
+    alike = {a for a in called for b in called if a != b and called[a].words <= called[b].words}
+    sure = {front: one.sure for front, one in called.items() if front not in alike and one.sure > LOWER}
+    return {title: sure[front] for title, told in plain.items() if (front := _front(told)) in sure}
+
+
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """How surely something is named, and with which words."""
+
+    sure: float
+    words: frozenset[str]
+
+
+def _called(told: "_Told", labels: Iterable[str], least: float) -> dict[str, _Called]:
+    """What is named with so great a share of its words at least, by what stands before its brackets."""
+    calls = _calls(labels)
     rarity = _rarity(calls.values())
-    sure: dict[str, float] = {}
-    matched: dict[str, frozenset[str]] = {}
+    found: dict[str, _Called] = {}
     for front, ways in calls.items():
         if not any(told.words.intersection(way) for way in ways):
             continue
         best = max(ways, key=lambda way: told.share(way, rarity))
         share = told.share(best, rarity)
-        if share >= LEAST:
-            sure[front], matched[front] = share, frozenset(told.found(best))
-    beaten = {a for a in sure for b in sure if matched[a] < matched[b]}
-    return {label: sure[f] for label in there if (f := _front(label)) in sure and f not in beaten}
+        if share >= least:
+            found[front] = _Called(share, frozenset(told.found(best)))
+    return found
 
 
 class _Told:
-    """The words of a question, and which of them are written as names."""
+    """The words of a question, and which of them are written as names.
 
-    def __init__(self, text: str) -> None:
+    `letters`: whether single letters and digits of a name count; else where the question has any.
+    """
+
+    def __init__(self, text: str, *, letters: bool = False) -> None:
         words = _WORD.findall(text)
         self.words = {w.lower() for w in words}
         # a sentence may begin with the article `A`
         named = [*(w for w in words[:1] if len(w) > 1), *words[1:]]
         self.large = {w.lower() for w in named if w[0].isupper() or w[0].isdigit()}
-        self.letters = any(len(w) == 1 for w in self.large)
+        self.letters = letters or any(len(w) == 1 for w in self.large)
 
     def found(self, way: tuple[str, ...]) -> list[str]:
         return [w for w in way if w in (self.large if len(w) == 1 else self.words)]
 
     def share(self, way: tuple[str, ...], rarity: Mapping[str, float]) -> float:
-        """Of a name's words, by their rarity; a letter behind a role counts only where the question has letters."""
+        """Of a name's words, by their rarity."""
         counted = [w for w in way if len(w) > 1 or self.letters] or list(way)
         found = [w for w in counted if w in (self.large if len(w) == 1 else self.words)]
         whole = sum(rarity[w] for w in counted)

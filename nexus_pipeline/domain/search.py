@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 
@@ -11,7 +12,8 @@ class Query:
 
     `filters`: field -> value, list of values, or {"gte", "lt"}; fields are those of archive.filters. `merge`: passages
     that follow one another and are both found are one hit. `group`: None, or `item`: the best hits of an item together;
-    limit and offset then count items.
+    limit and offset then count items. `today`: the day on which it is asked, in UTC; without it `text` tells no dates.
+    `entitled`: the items whose titles `text` names, and how surely, 0 to 1.
     """
 
     text: str
@@ -21,6 +23,8 @@ class Query:
     offset: int = 0
     merge: bool = False
     group: str | None = None
+    today: date | None = None
+    entitled: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +72,8 @@ class Near:
 
     item_id: str
     likeness: float
+
+    @property
+    def rank(self) -> tuple[int, float, str]:
+        """Its place in a list, the least first: the most alike."""
+        return 0, -self.likeness, self.item_id

@@ -50,5 +50,13 @@ def read(text: str) -> Written:
     return Written(" ".join(wanted.split()), loose, phrases, without, typed[0] if typed else None)
 
 
+def muted(text: str) -> str:
+    """The text, letter for letter, where quotes stand in place of phrases and of what is left out."""
+    plain = text.translate(_QUOTES)
+    for pattern in (_PHRASE, _WITHOUT):
+        plain = pattern.sub(lambda found: '"' * len(found[0]), plain)
+    return plain
+
+
 def _words(text: str) -> str:
     return " ".join(WORD.findall(text))

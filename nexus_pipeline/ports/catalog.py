@@ -180,8 +180,11 @@ class Catalog(Coming, Protocol):
     def relate(self, item: Item, found: Sequence[Related], compared: Collection[str]) -> None:
         """What the item shares with those that it was compared with is what was found: excerpts, shared stretches."""
 
-    def related(self, item_id: str, limit: int = 50) -> list[Related]:
-        """Items that share sound with it, seen from it, whoever found it: copies, excerpts, then shared stretches."""
+    def related(self, item_id: str, limit: int | None = 50) -> list[Related]:
+        """Items that share sound with it, seen from it, whoever found it: copies, excerpts, then shared stretches.
+
+        In the order of their `rank`. `limit` None: all.
+        """
 
     def copies_of(self, item_id: str) -> list[Item]:
         """Its duplicates, oldest first: when it is buried, the first of them takes its place."""
@@ -241,6 +244,9 @@ class Catalog(Coming, Protocol):
     # finding
     def suggest(self, owner: str, begin: str, limit: int = 10) -> list[Suggestion]:
         """Titles, tags and speakers of the owner's items in which every word stands, the last one as a beginning."""
+
+    def titles(self, owner: str, words: str) -> dict[str, str]:
+        """Titles of the owner's items in which any of the words stands, by the item; of each word so many at most."""
 
     def remember(
         self, owner: str, query: str, *, mode: str, filters: Mapping[str, Any], hits: int, took_ms: float

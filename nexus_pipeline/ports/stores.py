@@ -113,7 +113,10 @@ class Finder(Protocol):
         """Voices of the owner's items but one that are at least so much alike, the most alike first."""
 
     def near(self, item_id: str, *, owner: str, limit: int = 50) -> list[Near]:
-        """The owner's other items that say the like of this one, the most alike first."""
+        """The owner's other items that say the like of this one, the most alike first: 50 at most.
+
+        As alike one time as the next, as long as nothing is written.
+        """
 
 
 class Archive(Finder, Protocol):

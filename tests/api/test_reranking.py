@@ -1,6 +1,7 @@
 """A search whose best hits are read once more: their order, their pages, and what happens where nobody can read."""
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -107,3 +108,10 @@ def test_a_question_is_embedded_whole_and_cut():
     assert embedder.texts == ["What did they say about soup?", "soup"]
     assert vector_of("soup", embedder) == pytest.approx([0.0, 1.0])
     assert embedder.texts == ["soup"]
+
+
+def test_last_week_matters_only_to_who_does_not_know_when_that_was():
+    embedder = Counting()
+    for today, short in ((None, "soup last week"), (date(2026, 6, 10), "soup")):
+        vector_of("What of soup last week?", embedder, today)
+        assert embedder.texts == ["What of soup last week?", short]

@@ -1,10 +1,15 @@
 """Searching over HTTP: syntax, groups, facets, summaries, suggestions, one's own history, what says the like."""
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from nexus_api.app import create_app
+from nexus_pipeline.archive.fusing import TITLE_GAIN
+from nexus_pipeline.domain.fingerprints import Related, Stretch
 from nexus_pipeline.domain.items import NewItem
+from nexus_pipeline.domain.passages import Passage
+from nexus_pipeline.ports import ItemPassages
 from tests.api.conftest import Site, settings
 
 TALK = """1
@@ -74,6 +79,33 @@ def test_a_hit_begins_where_the_thought_begins_or_passages_stay_alone(talks):
         assert all(hit["text"][a:b].lower() == "budget" for hit in hits for a, b in hit["highlights"])
 
 
+def test_last_year_is_a_date_and_not_looked_for(talks):
+    client, ids = talks
+    for query, mode, words in (
+        ("the harbour last year ", "hybrid", {"harbour"}),
+        ("the harbour last year ", "words", {"harbour", "last", "year"}),
+        ("the harbour earlier today", "hybrid", {"harbour"}),
+    ):
+        hits = found(client, query, mode=mode, filters={"item_id": ids["harbour"], "kind": "speech"})["hits"]
+        [hit] = [hit for hit in hits if "cut by half" in hit["text"]]
+        assert {hit["text"][a:b] for a, b in hit["highlights"]} == words
+
+
+def test_an_item_that_is_named_by_its_title_gains(talks):
+    client, ids = talks
+
+    def score(query, **told):
+        [hit] = [hit for hit in found(client, query, **told)["hits"] if hit["item_id"] == ids["garden"]][:1]
+        return hit["score"]
+
+    assert score("What of old houses in The Garden?") - score("What of old houses in the garden?") == pytest.approx(
+        TITLE_GAIN, abs=1e-4
+    )
+    for mode in ("words", "meaning"):
+        titled, plain = (score(f"Häuser in {title} ", mode=mode) for title in ("The Garden", "the garden"))
+        assert titled == pytest.approx(plain, abs=1e-4)
+
+
 def test_hits_of_an_item_come_together_when_that_is_wanted(talks):
     client, ids = talks
     told = found(client, "harbour Hafen", group="item", limit=1)
@@ -122,6 +154,58 @@ def test_items_that_say_the_like_are_told(talks):
     assert -1 <= told["likeness"] <= 1
     assert client.get(f"/api/media/{ids['harbour']}/similar").json()["items"] == []
     assert client.get(f"/api/media/{ids['harbour']}/similar", params={"by": "luck"}).status_code == 422
+
+
+@pytest.fixture
+def alike(site):
+    """An item and seven that share sound with it and say the like of it, two of them exactly as much."""
+    first, *others = site.parts.catalog.add([NewItem("local", f"inbox:{n}", "inbox", f"Talk {n}") for n in range(8)])
+    shared = [Related(one.id, "shared", (Stretch(0.0, n // 2, 5.0, 5.0 + n // 2),)) for n, one in enumerate(others, 2)]
+    site.parts.catalog.relate(first, shared, [one.id for one in others])
+    near = np.eye(384, dtype=np.float32)
+    for n, one in enumerate((first, *others)):
+        vectors = near[:1] + near[n // 2 : n // 2 + 1] * n
+        said = Passage(0, 0.0, 5.0, "word", "word")
+        site.parts.archive.replace([ItemPassages(one, [said], vectors / np.linalg.norm(vectors))])
+    return site, first.id
+
+
+def similar(site, item_id, by, **told):
+    answer = site.client.get(f"/api/media/{item_id}/similar", params={"by": by, **told})
+    assert answer.status_code == 200, answer.text
+    return [one["item_id"] for one in answer.json()["items"]], answer.json()["next_cursor"]
+
+
+@pytest.mark.parametrize("by", ["sound", "meaning"])
+def test_similar_items_come_in_pages_that_repeat_and_skip_nothing(alike, by):
+    site, item_id = alike
+    whole, cursor = similar(site, item_id, by)
+    assert (len(set(whole)), cursor) == (7, None)
+    for size in (1, 3, 7):
+        paged, cursor = similar(site, item_id, by, limit=size)
+        while cursor is not None:
+            some, cursor = similar(site, item_id, by, limit=size, cursor=cursor)
+            paged += some
+        assert paged == whole
+
+
+@pytest.mark.parametrize("by", ["sound", "meaning"])
+def test_a_page_of_similar_items_follows_though_its_last_one_is_erased(alike, by):
+    site, item_id = alike
+    whole, _ = similar(site, item_id, by)
+    _, cursor = similar(site, item_id, by, limit=3)
+    assert site.client.delete(f"/api/media/{whole[2]}").status_code == 202
+    site.parts.archive.remove([whole[2]])
+    assert similar(site, item_id, by, limit=5, cursor=cursor) == (whole[3:], None)
+
+
+@pytest.mark.parametrize("cursor", ["odd", "W10=", "bnVsbA==", "WyJzb3VuZCIsMCwieCIsIiJd"])
+def test_a_cursor_that_is_none_or_of_the_other_list_is_refused(alike, cursor):
+    site, item_id = alike
+    _, of_the_other = similar(site, item_id, "meaning", limit=1)
+    for told in (cursor, of_the_other):
+        refused = site.client.get(f"/api/media/{item_id}/similar", params={"cursor": told})
+        assert (refused.status_code, refused.json()["code"]) == (422, "bad_input")
 
 
 def test_without_the_setting_no_search_is_kept(talks):

@@ -155,6 +155,7 @@ def test_items_that_say_the_like_are_near(archive):
     assert found[-1].item_id == "far"
     assert [one.item_id for one in archive.near("a", owner="local", limit=1)] == ["same"]
     assert archive.near("nothing", owner="local") == []
+    assert [archive.near("a", owner="local") for _ in range(5)] == [found] * 5
 
 
 # ---------------------------------------------------------------- another layout

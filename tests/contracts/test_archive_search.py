@@ -1,7 +1,8 @@
 """What a search of the archive finds, in which order, and what it refuses."""
 
 import tempfile
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
@@ -249,6 +250,46 @@ def test_the_named_speaker_comes_first(archive):
     assert found.hits[0].item_id == "b"
 
 
+def test_what_came_when_the_question_says_comes_first(archive):
+    same = "We talked about the harbour last week and in March."
+    for id_, at in (("a", datetime(2026, 5, 2, tzinfo=UTC)), ("b", datetime(2026, 3, 31, 23, 59, tzinfo=UTC))):
+        archive.replace([ItemPassages(item(id_, created_at=at), passages([same]), vectors(1))])
+
+    def first(question, mode="hybrid", today=date(2026, 5, 9)):
+        found = archive.search(Query(question, mode, merge=True, today=today), vector(0))
+        hit = found.hits[0]
+        assert {other.item_id for other in found.hits} == {"a", "b"}
+        return hit.item_id, {hit.text[start:end] for start, end in hit.highlights}
+
+    assert first("What of the harbour in March?") == ("b", {"harbour", "March"})
+    assert first("What of the harbour since 3 April?") == ("a", {"harbour"})
+    assert first("What of the harbour last week?", today=date(2026, 4, 6)) == ("b", {"harbour"})
+    assert first("What of the harbour last week?") == ("a", {"harbour"})
+    assert first("What of the harbour last week?", "words") == ("a", {"harbour", "last", "week"})
+    assert first("What of the harbour in March?", today=None) == first("What of the harbour in March?", "meaning")
+    assert first('What of the harbour "in March"') == ("a", {"harbour", "in", "March"})
+
+
+def test_what_is_named_by_its_title_comes_first_where_meaning_counts_too(archive):
+    for id_ in ("a", "b", "c"):
+        archive.replace([ItemPassages(item(id_), passages(["We talked about soup."]), vectors(1))])
+    for mode, first in (("hybrid", "b"), ("words", "a"), ("meaning", "a")):
+        found = archive.search(Query("soup", mode, entitled={"b": 1.0}), vector(0))
+        assert found.hits[0].item_id == first
+        assert len(found.hits) == 3
+
+
+def test_pages_of_a_question_with_a_date_go_on_as_they_began(archive):
+    for n in range(9):
+        own = rows_of(f"item{n}", 3, word="harbour", created_at=datetime(2026, 1 + n, 1, tzinfo=UTC))
+        archive.replace([own])
+    query = Query("harbour in May ", limit=4, today=date(2026, 9, 30))
+    whole = archive.search(replace(query, limit=50), vector(1)).hits
+    assert whole[0].item_id == "item4"
+    paged = [hit for n in range(0, 50, 4) for hit in archive.search(replace(query, offset=n), vector(1)).hits]
+    assert tuple(paged) == whole
+
+
 def test_a_neighbour_of_a_hit_stands_behind_what_is_new(archive):
     archive.replace(
         [
@@ -290,11 +331,11 @@ def test_phrases_are_kept_whole_and_endless_texts_are_not():
 @settings(max_examples=30, deadline=None)
 def test_any_text_can_be_searched(text):
     try:
-        _ANY.search(Query(text, "words"))
+        _ANY.search(Query(text, "words", today=date(2026, 6, 10)))
     except BadInput:  # it only says what to leave out
         assert "-" in text
         return
-    for hit in _ANY.search(Query(text), vector(0)).hits:
+    for hit in _ANY.search(Query(text, today=date(2026, 6, 10)), vector(0)).hits:
         assert all(0 <= a < b <= len(hit.text) for a, b in hit.highlights)
 
 

@@ -11,7 +11,7 @@ from nexus_api.cli import COMMANDS, loaded
 from nexus_api.lock import held
 from nexus_pipeline.domain.chain import STEPS
 from nexus_pipeline.domain.states import Skipped, State, StepStatus
-from tests.commands import ROOT, SAID, added, document, heard, landed, nexus
+from tests.commands import ROOT, SAID, added, document, heard, landed, nexus, repeated
 
 # ---------------------------------------------------------------- exit codes
 
@@ -181,6 +181,35 @@ def test_filters_narrow_a_search(parts, talk):
     assert not document("search", "apple", "--filter", "item_created_at=..2020-01-01")["hits"]
     assert "filters are" in nexus("search", "apple", "--filter", "colour=red", code=1).stderr
     assert "FIELD=VALUE" in nexus("search", "apple", "--filter", "colour", code=2).stderr
+
+
+def test_hits_of_an_item_are_a_table_that_says_how_many_more_there_are(parts, talk, tmp_path):
+    (tmp_path / "other.mp3").write_text("other")
+    [many], [one] = added(talk), added(tmp_path / "other.mp3")
+    heard(parts, many["id"], repeated("We will buy seven apple trees.", 0, 60, 120, 180, 240))
+    heard(parts, one["id"])
+    told = nexus("search", "apple", "--mode", "words", "--group", "item").stdout
+    rows = [line.split("\t") for line in told.splitlines()]
+    assert {len(row) for row in rows} == {6}
+    assert [(row[0], row[1], row[5]) for row in rows if row[0] == many["id"]] == [
+        (many["id"], "A talk", "+2"),
+        (many["id"], "A talk", ""),
+        (many["id"], "A talk", ""),
+    ]
+    [[item_id, title, at, _, said, _]] = [row for row in rows if row[0] == one["id"]]
+    assert (item_id, title, at, said) == (one["id"], "other", "1:04", "We will buy seven apple trees.")
+    found = document("search", "apple", "--mode", "words", "--group", "item", "--limit", "1")
+    assert [hit["item_id"] for hit in found["hits"]] == [group["item_id"] for group in found["groups"]]
+    assert len(found["groups"]) == 1
+    assert "Nothing" in nexus("search", "submarine", "--mode", "words", "--group", "item").stderr
+    assert "'item'" in nexus("search", "apple", "--group", "title", code=2).stderr
+
+
+def test_neighbours_are_one_hit_or_each_its_own(parts, talk):
+    [item] = added(talk)
+    heard(parts, item["id"], repeated("We will buy seven apple trees.", 0, 3))
+    assert [hit["end_s"] for hit in document("search", "apple trees")["hits"]] == [6.0]
+    assert sorted(hit["end_s"] for hit in document("search", "apple trees", "--no-merge")["hits"]) == [3.0, 6.0]
 
 
 def test_a_word_with_a_dash_is_left_out_and_no_option(parts, talk):

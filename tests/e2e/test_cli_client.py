@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from nexus_api import watching
+from nexus_api import client, watching
 from nexus_api.client import Remote
 from nexus_pipeline.domain import errors
 from nexus_pipeline.domain.chain import STEPS
@@ -95,6 +95,8 @@ READING = [
     "search apple trees",
     "search apple --mode words --limit 1",
     "search apple --filter language=de --json",
+    "search apple --group item",
+    "search apple --group item --no-merge --json",
     "ask How many apple trees will we buy?",
     "ask How many apple trees will we buy? --item FIRST --json",
     "models --json",
@@ -123,6 +125,18 @@ def test_what_is_read_is_the_same_from_afar(site, two, line):
     here = site.here(*written(line, two))
     assert here
     assert site.there(*written(line, two)) == here
+
+
+def test_groups_of_several_answers_are_put_together(site, two, monkeypatch):
+    [third] = added(site.file("third.mp3"))
+    heard(site.parts, third["id"])
+    time.sleep(1.1)  # what another process writes is seen after a second
+    there, how = Remote(site.server.url, None), {"mode": "words", "filters": {}, "limit": 5, "group": "item"}
+    whole = there.search("apple", **how)
+    assert {two[0], third["id"]} <= {group["item_id"] for group in whole["groups"]}
+    monkeypatch.setattr(client, "TOGETHER", 1)
+    apart = there.search("apple", **how)
+    assert (apart["groups"], apart["hits"]) == (whole["groups"], whole["hits"])
 
 
 @pytest.mark.parametrize("line", FAILING)

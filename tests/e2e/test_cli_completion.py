@@ -75,6 +75,8 @@ def test_engines_models_and_fields_are_offered(home):
     assert "transcript=faster-whisper" in offered("fish", "nexus add x --engine tran")
     assert "faster-whisper:tiny" in offered("fish", "nexus models get fas")
     assert "language=" in offered("fish", "nexus search x --filter lang")
+    assert "item" in offered("fish", "nexus search x --group ")
+    assert "--no-merge" in offered("fish", "nexus search x --no")
     assert set(FILTERS) | {"owner"} == set(FIELDS)
 
 

@@ -4,7 +4,7 @@ import pytest
 from rich.cells import cell_len
 
 from nexus_api.cli.printing import Column, fitted
-from tests.commands import added, document, heard, nexus
+from tests.commands import added, document, heard, nexus, repeated
 from tests.terminal import COLOURS, bare, on_terminal
 
 LONG = "A very long title that goes on and on about the garden, the budget and the seven apple trees behind the house"
@@ -70,6 +70,17 @@ def test_a_hit_is_wrapped_below_its_own_beginning(parts, talk):
     text = [line for line in lines if line.startswith("  ")]
     assert "apple trees" in " ".join(line.strip() for line in text)
     assert all(len(line.rstrip()) <= 30 for line in lines)
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_hits_in_groups_are_a_table_that_fits(three, parts, columns):
+    for item_id in three:
+        heard(parts, item_id, repeated("We will buy seven apple trees.", 0, 60, 120, 180, 240))
+    seen = bare(on_terminal("search", "apple", "--mode", "words", "--group", "item", columns=columns))
+    assert [line for line in seen.splitlines() if cell_len(line.rstrip()) > columns] == []
+    assert all(seen.count(item_id) == 3 for item_id in three)
+    assert "2:00" in seen
+    assert "…" in seen
 
 
 def test_help_is_drawn_on_a_terminal_and_plain_in_a_pipe():

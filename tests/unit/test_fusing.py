@@ -1,17 +1,21 @@
 """One ranking out of two: who is named, what stands around, which item has more of it."""
 
+from datetime import UTC, date, datetime
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from nexus_pipeline.archive import fusing
-from nexus_pipeline.archive.fusing import NEIGHBOUR_GAIN, SPEAKER_GAIN, SUMMARY_GAIN, TIME_GAIN
+from nexus_pipeline.archive.fusing import DAYS_GAIN, NEIGHBOUR_GAIN, SPEAKER_GAIN, SUMMARY_GAIN, TIME_GAIN, TITLE_GAIN
+from nexus_pipeline.domain.days import Days
 from tests.passages import facts_of
 
 
-def fused(words, meaning=(), question="anything", **columns):
+def fused(words, meaning=(), question="anything", days=(), entitled=(), **columns):
     ids = list({**words, **dict(meaning)})
     sides = [np.array([dict(side).get(id_, 0.0) for id_ in ids]) for side in (words, meaning)]
-    return told(ids, fusing.fused(question, *sides, facts_of(ids, **columns)))
+    return told(ids, fusing.fused(question, *sides, facts_of(ids, **columns), days=days, entitled=entitled))
 
 
 def around(scores):
@@ -62,6 +66,26 @@ def test_the_named_speaker_gains():
 def test_what_lies_where_the_question_says_gains():
     found = fused({"a:speech:0": 0.0, "a:speech:60": 0.0}, question="What came up around minute 10?")
     assert found["a:speech:60"] - found["a:speech:0"] == pytest.approx(TIME_GAIN)
+
+
+def test_what_is_named_by_its_title_gains_as_surely_as_it_is():
+    ids = {"a:speech:0": 0.0, "a:speech:9": 0.0, "b:speech:0": 0.0}
+    found = fused(ids, entitled={"a": 0.8, "gone": 1.0})
+    assert found == pytest.approx(ids | {"a:speech:0": 0.8 * TITLE_GAIN, "a:speech:9": 0.8 * TITLE_GAIN})
+
+
+def test_what_came_when_the_question_says_gains_the_more_the_fewer_came_then():
+    ids = {"a:speech:0": 0.0, "b:speech:0": 0.0, "c:speech:0": 0.0, "d:speech:0": 0.0}
+    came = [datetime(2026, 3, day, 23, 59, tzinfo=UTC) for day in (1, 2, 3, 4)]
+    days = [Days(date(2026, 3, 2), date(2026, 3, 2))]
+
+    def told(days):
+        return fused(ids, days=days, item_created_at=pa.array(came, pa.timestamp("us", "UTC")))
+
+    assert told(days) == pytest.approx(ids | {"b:speech:0": 0.75 * DAYS_GAIN})
+    found = told([*days, Days(date(2026, 3, 4), date(2026, 3, 9))])
+    assert found == pytest.approx(ids | {"b:speech:0": 0.5 * DAYS_GAIN, "d:speech:0": 0.5 * DAYS_GAIN})
+    assert told([Days(date(2026, 3, 1), date(2026, 3, 4))]) == told([]) == ids
 
 
 def test_a_summary_comes_first_where_one_is_asked_for_and_last_where_a_moment_is():

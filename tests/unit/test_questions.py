@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_pipeline.domain.questions import LOWER, main, named, when, whole
+from nexus_pipeline.domain.questions import LOWER, entitled, main, named, when, whole
 
 TEAM = ["Project Manager", "Industrial Designer", "User Interface", "Marketing"]
 LETTERS = ["Grad E", "Grad F", "PhD F", "PhD C", "Professor B", "Postdoc B"]
@@ -54,9 +54,45 @@ def test_a_word_that_may_be_a_role_or_a_subject_counts_less():
     assert named("What did Marketing say?", TEAM) == {"Marketing": 1.0}
 
 
+TITLES = ["Heron kickoff", "Heron weekly review", "Town hall 1", "Town hall 12", "What did we learn?", "Budget", "The"]
+
+
+@pytest.mark.parametrize(
+    ("question", "title"),
+    [
+        ("In the Heron kickoff, what was said of soup?", "Heron kickoff"),
+        ("What was said of soup in the heron kickoff?", "Heron kickoff"),
+        ("soup in the kickoff of heron", "Heron kickoff"),
+        ("In Heron, soup", None),
+        ("In the Heron review, soup", "Heron weekly review"),
+        ("What did Ann say in town hall 12?", "Town hall 12"),
+        ("What did Ann say in town hall 1?", "Town hall 1"),
+        ("What did Ann say in the town hall?", None),
+        ("What did Ann say in Town Hall?", None),
+        ("What did they learn of soup?", None),
+        ("What was said of the budget?", None),
+        ("What was said in Budget?", "Budget"),
+        ("The soup", None),
+        ("", None),
+    ],
+)
+def test_an_item_is_named_by_its_title_where_no_other_fits_as_well(question, title):
+    assert list(entitled(question, TITLES)) == ([title] if title else [])
+
+
+def test_several_titles_can_be_named_and_those_of_the_same_words_together():
+    assert set(entitled("Compare town hall 1 with the Heron kickoff", TITLES)) == {"Town hall 1", "Heron kickoff"}
+    assert set(entitled("In the heron review", ["Heron review", "HERON: review", "Robin review"])) == {
+        "Heron review",
+        "HERON: review",
+    }
+    assert entitled("In the Heron kickoff", []) == {}
+
+
 @given(st.text(max_size=80), st.lists(st.text(max_size=30), max_size=6))
 def test_sureness_is_a_share_whatever_is_asked(question, labels):
-    assert all(0 < sure <= 1 + 1e-9 for sure in named(question, labels).values())
+    both = *named(question, labels).values(), *entitled(question, labels).values()
+    assert all(0 < sure <= 1 + 1e-9 for sure in both)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,19 @@ def test_a_search_leaves_out_so_much_and_no_more():
     assert len(syntax.read("fox " + " ".join(f"-w{n}" for n in range(100))).without) == syntax.WITHOUT_AT_MOST
 
 
+@pytest.mark.parametrize(
+    ("text", "muted"),
+    [
+        ("red rose", "red rose"),
+        ('a "big house" now', 'a """"""""""" now'),
+        ("a “big house” -small e-mail", 'a """"""""""" """""" e-mail'),
+        ('fox -"lazy dog" "open', 'fox """"""""""" "open'),
+    ],
+)
+def test_phrases_and_what_is_left_out_can_be_muted_letter_for_letter(text, muted):
+    assert syntax.muted(text) == muted
+
+
 ODD = st.text(st.one_of(st.sampled_from('-"“” a\n'), st.characters()), max_size=40)
 
 
@@ -56,5 +69,6 @@ def test_any_text_is_taken_apart_or_refused_in_words(text):
     except BadInput:
         return
     assert '"' not in told.text
+    assert len(syntax.muted(text)) == len(text)
     assert told.typed is None or told.loose.endswith(told.typed)
     assert all(phrase.strip() for phrase in (*told.phrases, *told.without))

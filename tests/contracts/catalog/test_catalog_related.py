@@ -66,6 +66,7 @@ def test_copies_come_first_then_excerpts_then_what_shares_most(catalog, lasting)
     catalog.link(catalog.get(copy.id), a.id, 2.0)
     assert _others(catalog, a) == [copy.id, excerpt.id, much.id, little.id]
     assert _others(catalog, a, limit=2) == [copy.id, excerpt.id]
+    assert _others(catalog, a, limit=None) == _others(catalog, a)
     # 600 s both, the copy lacks the first two
     assert catalog.related(a.id)[0].stretches == (Stretch(2.0, 600.0, 0.0, 598.0),)
 

@@ -55,6 +55,24 @@ def test_what_begins_with_all_that_was_typed_comes_first(catalog, add):
     assert offered(catalog, "bridge")[0] == ("title", "Bridge works")
 
 
+def test_titles_are_found_by_any_of_their_words(catalog, spoken, add):
+    bridge = spoken(title="The Red Bridge", tags=("tunnel",), speakers=("Ann Bridge",))
+    tunnel = add(title="Bridge to tunnel")
+    add(title="bridge", owner="ann")
+    both = {bridge.id: "The Red Bridge", tunnel.id: "Bridge to tunnel"}
+    assert catalog.titles("local", "which BRIDGE?") == catalog.titles("local", "red tunnel") == both
+    assert catalog.titles("local", "bridges tunne") == catalog.titles("local", "") == {}
+    catalog.bury(bridge.id)
+    assert catalog.titles("local", "red bridge") == {tunnel.id: "Bridge to tunnel"}
+
+
+def test_of_a_word_of_very_many_titles_some_are_found(catalog):
+    catalog.add([NewItem("local", f"file:{n}", "inbox", f"Meeting {n}") for n in range(100)])
+    found = catalog.titles("local", "meeting 99")
+    assert "Meeting 99" in found.values()
+    assert len(found) <= suggested.TITLES + 1
+
+
 def test_only_the_owners_own_are_offered(catalog, add):
     add(title="Bridge", owner="ann")
     assert offered(catalog, "bridge") == []
