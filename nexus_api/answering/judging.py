@@ -3,18 +3,20 @@
 A question that the archive cannot answer is near it in most of its words, and lacks the one on which it turns. So two
 things are looked at: how near the nearest sentence comes by meaning, and how much of what the question is about stands
 in the passages that were found, rare words counting more. Left out of that are who is asked for it, what an item is
-called, and what the question tells in passing (`when discussing the budget`): whoever the archive knows may be asked
-for anything.
+called, on which days it came, and what the question tells in passing (`when discussing the budget`): whoever the
+archive knows may be asked for anything.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from nexus_api.answering.proving import same, words
 from nexus_api.answering.retrieving import Passage
 from nexus_pipeline.domain.asking import subject
+from nexus_pipeline.domain.dates import dated
 from nexus_pipeline.domain.questions import main
 from nexus_pipeline.domain.sentences import sentences
 from nexus_pipeline.domain.timeline import Segment
@@ -80,8 +82,8 @@ def evidence(
 
 
 def _about(question: str, passages: Sequence[Passage]) -> list[str]:
-    """What is asked about, without whom and where."""
-    wanted = subject(main(question))
+    """What is asked about, without whom, when and where."""
+    wanted = subject(main(dated(question, datetime.now(UTC).date()).undated))
     known = {word for p in passages for word in words(p.names)}
     return [w for w in wanted if not any(same(w, other) for other in known)] or wanted
 

@@ -61,11 +61,13 @@ class Dated:
     """What a question says of days: any of `days`; none of them where it says nothing.
 
     `rest` is the question without words such as `last week`: where they are said, they mean other days. `March 2026`
-    stays in it: it may be what is spoken of.
+    stays in it: it may be what is spoken of. `undated` has none of the words that told a day. Both are the whole
+    question where it asks for nothing else.
     """
 
     days: tuple[Days, ...]
     rest: str
+    undated: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +108,21 @@ def dated(text: str, today: date | None) -> Dated:
     A day or month without its year is the last one of its name. Phrases in quotes and what is left out tell nothing.
     """
     if today is None:
-        return Dated((), text)
-    days: list[Days] = []
+        return Dated((), text, text)
+    spans = _spans(_told(muted(text)), today)
+    rest = _without(text, [(start, end) for start, (end, _, points) in spans.items() if points])
+    undated = _without(text, [(start, end) for start, (end, _, _) in spans.items()])
+    return Dated(tuple(some for _, some, _ in spans.values()), rest, undated)
+
+
+def _without(text: str, spans: list[tuple[int, int]]) -> str:
+    """What a question asks but for these of its parts; all of it where nothing else is asked."""
     rest, at = "", 0
-    for start, (end, some, points) in _spans(_told(muted(text)), today).items():
-        days.append(some)
-        if points:
-            rest, at = f"{rest}{text[at:start]} ", end
+    for start, end in spans:
+        rest, at = f"{rest}{text[at:start]} ", end
     rest += text[at:]
     asks = any(word.lower() not in STOP and word.lower() not in SCAFFOLDING for word in WORD.findall(rest))
-    return Dated(tuple(days), rest if asks else text)
+    return rest if asks else text
 
 
 def _told(text: str) -> list[_Told]:

@@ -160,6 +160,20 @@ def test_what_points_from_today_is_not_looked_for_where_anything_else_is(questio
     assert " ".join(dated(question, TODAY).rest.split()) == rest
 
 
+@pytest.mark.parametrize(
+    ("question", "undated"),
+    [
+        ("What did Ann say about soup in March 2026?", "What did Ann say about soup ?"),
+        ("soup yesterday and on 3 May", "soup and"),
+        ("soup from March to May or tea", "soup or tea"),
+        ("What was said in March 2026?", "What was said in March 2026?"),
+        ("soup in March Madness", "soup in March Madness"),
+    ],
+)
+def test_the_words_that_told_a_day_can_be_left_out(question, undated):
+    assert " ".join(dated(question, TODAY).undated.split()) == undated
+
+
 def test_nothing_is_read_by_who_does_not_know_the_day():
     assert dated("soup last week", None).days == ()
     assert dated("soup last week", None).rest == "soup last week"

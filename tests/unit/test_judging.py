@@ -51,6 +51,12 @@ def test_a_group_that_is_asked_and_what_is_told_in_passing_are_no_subject():
     assert looked(question) == looked("rubber buttons")
 
 
+@pytest.mark.parametrize("when", ["in March 2026", "last week", "on 3 May 2026", "since 2025-05-03"])
+def test_on_which_days_an_item_came_is_no_subject(when):
+    assert looked(f"What did they say about rubber buttons {when}?") == looked("rubber buttons")
+    assert looked(f"What came {when}?").unknown > 0
+
+
 def test_nothing_found_is_no_answer():
     assert evidence("What is it about?", [], lambda _: 0, 0, None) == Evidence(0.0, 0.0, 1.0)
     for by_meaning in (True, False):
