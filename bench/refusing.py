@@ -1,7 +1,7 @@
 """The scale by which chat judges whether passages answer, fitted anew on what retrieval says of questions.
 
 For each question the evidence of `nexus_api/answering/judging.py` is looked up through the product's own search, kept
-in `.data`, and a logistic regression (ridge 0.1 on standardized evidence, answers weighing 1.3 times as much as none)
+in `.data`, and a logistic regression (ridge 0.1 on standardized evidence, answers weighing 1.5 times as much as none)
 is fitted on every second question. Questions with an answer are all of `queries.json` that stand alone; without one are
 those of `unanswerable.json` and, weighing a tenth as much, the answerable ones asked of all meetings but their own:
 these have no words that stand nowhere, as the others do by their making.
@@ -24,7 +24,7 @@ from nexus_pipeline.settings import Settings
 KEPT = DATA / "refusals-evidence.json"
 RIDGE = 0.1
 ELSEWHERE = 0.1
-SHIFT = 1.3
+SHIFT = 1.5
 """What an answer weighs more: with it both kinds are judged alike well on halves that nothing was fitted on."""
 
 
