@@ -242,7 +242,7 @@ def died(context: dg.SensorEvaluationContext, parts: dg.ResourceParam[Parts]) ->
         run = context.instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
             context.instance.report_run_failed(run, "Its worker has not been heard of for a minute.")
-        retake(run, run_id, parts)
+        retake(run_id, context.instance, parts)
     missed = _say_again(context.instance)
     return dg.SkipReason(
         f"{len(silent)} runs had died, {missed} were to be retried." if silent or missed else "All live."

@@ -54,7 +54,7 @@ def test_a_group_that_is_asked_and_what_is_told_in_passing_are_no_subject():
 @pytest.mark.parametrize("when", ["in March 2026", "last week", "on 3 May 2026", "since 2025-05-03"])
 def test_on_which_days_an_item_came_is_no_subject(when):
     assert looked(f"What did they say about rubber buttons {when}?") == looked("rubber buttons")
-    assert looked(f"What came {when}?").unknown > 0
+    assert looked(f"What came {when}?") == looked("What came?")
 
 
 def test_nothing_found_is_no_answer():
@@ -70,6 +70,6 @@ def test_rare_words_count_more():
 
 
 def test_what_is_near_by_meaning_is_an_answer_though_other_words_are_used():
-    near, far = Evidence(0.7, 0.2, 0.0), Evidence(0.25, 1.0, 0.0)
+    near, far = Evidence(0.7, 0.2, 0.0), Evidence(0.32, 1.0, 0.0)
     assert answers(near, by_meaning=True)
     assert not answers(far, by_meaning=True)
