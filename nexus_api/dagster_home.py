@@ -67,14 +67,17 @@ class DagsterHome:
         return told
 
     def _celery(self) -> dict[str, Any]:
-        """Celery over a folder: no server. What it does not know of folders it would put into the working folder."""
+        """Celery over a folder, with no server (`nexus_pipeline/messages.py`).
+
+        What it does not know of folders it would put into the working folder.
+        """
         queue = self.home / "queue"
         folders = {"data_folder_in": self.messages, "data_folder_out": self.messages}
         folders |= {"control_folder": queue / "control", "processed_folder": queue / "processed"}
         options = {name: str(path) for name, path in folders.items()} | {"polling_interval": 0.1}
         return {
             "default_queue": LANES[-1],
-            "broker": "filesystem://",
+            "broker": "folder://",
             # Celery takes what follows file:// as it stands: nothing may be percent-encoded
             "backend": f"file://{queue / 'results'}",
             "config_source": {"broker_transport_options": options},

@@ -13,6 +13,7 @@ import dagster as dg
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG
+from kombu.transport import TRANSPORT_ALIASES
 
 from nexus_pipeline.domain.items import Item, Lane, Priority
 from nexus_pipeline.wiring import Parts
@@ -22,6 +23,8 @@ LONG_S = 600.0
 """Seconds of sound that are too many for the lane `now`: its one worker would keep everybody else waiting."""
 LARGE_BYTES = 512 << 20
 """The same for a file of which nobody knows yet how long it is: converting alone would take minutes."""
+
+TRANSPORT_ALIASES["folder"] = "nexus_pipeline.messages:Transport"  # `folder://`, for whoever has the launcher
 
 _shutdown = threading.Event()
 _in_worker = threading.Event()
