@@ -120,18 +120,11 @@ class WarmLauncher(CeleryRunLauncher):  # type: ignore[misc]  # no types are shi
         return True
 
 
-def retake(run_id: str, instance: dg.DagsterInstance, parts: Parts) -> None:
-    """Free a dead run's items. They count as asked for where Dagster retries the run, which takes them up again.
-
-    Behind its last retry nothing does, so another run is asked for. What ends its runs again and again fails at last
-    (`turns.DEATHS`).
-    """
-    run = instance.get_run_by_id(run_id)
-    if run is not None and run.tags.get("dagster/will_retry") == "false":
-        parts.catalog.given_up(items_of(run))
-    elif run is not None:
+def retake(run: dg.DagsterRun | None, run_id: str, parts: Parts) -> None:
+    """Free a dead run's items. They count as asked for: Dagster's retry of the run takes them up again."""
+    if run is not None:
         parts.catalog.requested(items_of(run))
-    parts.catalog.release(run_id)  # last: what waits and was not marked as asked for is asked for at once
+    parts.catalog.release(run_id)  # last: what waits and does not count as asked for is asked for at once
 
 
 def items_of(run: dg.DagsterRun) -> list[str]:

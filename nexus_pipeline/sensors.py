@@ -39,7 +39,9 @@ ON_ITS_WAY = timedelta(days=1)
 """An upload whose object has not come for so long is given up: whoever was to bring it has died."""
 RETRY_COMES_S = 10.0
 """Dagster launches a retry within so long: it looks every 5 s."""
-RETRY_MISSED_WITHIN = timedelta(hours=1)
+LEFT_S = 45.0
+"""A worker stays up for 30 s before it dies again, or it counts as one that does not stay up at all (supervisor.py)."""
+FAILED_WITHIN = timedelta(hours=1)
 SAID_AGAIN = "nexus/failure_said_again"
 SLOW_LOOK_S = 5.0
 """How often for what is not urgent."""
@@ -242,8 +244,11 @@ def died(context: dg.SensorEvaluationContext, parts: dg.ResourceParam[Parts]) ->
         run = context.instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
             context.instance.report_run_failed(run, "Its worker has not been heard of for a minute.")
-        retake(run_id, context.instance, parts)
+        retake(run, run_id, parts)
     missed = _say_again(context.instance)
+    left = _left(context.instance)
+    if left:
+        return _ask_for_all(left, parts, context.instance)
     return dg.SkipReason(
         f"{len(silent)} runs had died, {missed} were to be retried." if silent or missed else "All live."
     )
@@ -256,19 +261,40 @@ def _say_again(instance: dg.DagsterInstance) -> int:
     and never looks again (1.13.27; event_methods.py, auto_run_reexecution.py). A second report is safe: of one run it
     makes one retry.
     """
-    now = datetime.now(UTC)
-    tags: dict[str, str | list[str]] = {"dagster/will_retry": "true", LANE_TAG: [lane.value for lane in Lane]}
-    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags=tags, updated_after=now - RETRY_MISSED_WITHIN)
-    missed = 0
-    for record in instance.get_run_records(failed, limit=100):
-        run, ended = record.dagster_run, record.end_time or 0.0
-        done = {"dagster/auto_retry_run_id", SAID_AGAIN} & set(run.tags)
-        if done or now.timestamp() - ended < RETRY_COMES_S:
-            continue
+    missed = [r for r in _failed(instance, "true", RETRY_COMES_S) if "dagster/auto_retry_run_id" not in r.tags]
+    for run in missed:
         instance.add_run_tags(run.run_id, {SAID_AGAIN: "true"})
         instance.report_run_failed(run, "Its retry did not come; it is asked for again.")
-        missed += 1
-    return missed
+    return len(missed)
+
+
+def _left(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs whose worker has died once more than Dagster retries: a run that ends by itself has a reason."""
+    died = (run for run in _failed(instance, "false", LEFT_S) if "dagster/failure_reason" not in run.tags)
+    return [run for run in died if items_of(run)]
+
+
+def _ask_for_all(left: Sequence[dg.DagsterRun], parts: Parts, instance: dg.DagsterInstance) -> Evaluation:
+    """Another run for all of their items: what had landed is told to Dagster once more, which may not have heard it.
+
+    An item that ends its runs again and again fails at last (`turns.DEATHS`).
+    """
+    for run in left:
+        instance.add_run_tags(run.run_id, {SAID_AGAIN: "true"})
+    ids = list(dict.fromkeys(item_id for run in left for item_id in items_of(run)))
+    held = parts.catalog.leased(ids) | _queued(instance)
+    items = [item for item in parts.catalog.find(ids).values() if item.id not in held]
+    return ask_again(items, parts, instance, "died") if items else dg.SkipReason("Others are at what died.")
+
+
+def _failed(instance: dg.DagsterInstance, will_retry: str, for_s: float) -> list[dg.DagsterRun]:
+    """Runs of the last hour that failed so long ago, and of which nothing has been said since."""
+    now = datetime.now(UTC)
+    tags: dict[str, str | list[str]] = {"dagster/will_retry": will_retry, LANE_TAG: [lane.value for lane in Lane]}
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags=tags, updated_after=now - FAILED_WITHIN)
+    records = instance.get_run_records(failed, limit=100)
+    old = (record for record in records if now.timestamp() - (record.end_time or 0.0) >= for_s)
+    return [record.dagster_run for record in old if SAID_AGAIN not in record.dagster_run.tags]
 
 
 SENSORS = (inbox, inbox_relief, asks, due, died)

@@ -56,7 +56,7 @@ def sweep(instance: dg.DagsterInstance, lane: Lane) -> int:
             instance.report_run_canceled(run, "The worker ended while the run was being cancelled.")
         else:
             instance.report_run_failed(run, "The worker died; the run is taken up again.")
-        retake(run.run_id, instance, parts)
+        retake(run, run.run_id, parts)
     return len(runs)
 
 

@@ -15,7 +15,7 @@ from nexus_pipeline.catalog.leases import DEAD_AFTER_S, cancelled_steps, living
 from nexus_pipeline.catalog.related import inherit
 from nexus_pipeline.catalog.rows import LOST_AFTER_S, chunks
 from nexus_pipeline.catalog.store import Store, Writing, waiting
-from nexus_pipeline.catalog.tables import EPOCH, asks, item_steps, items, leases
+from nexus_pipeline.catalog.tables import asks, item_steps, items, leases
 from nexus_pipeline.domain.errors import StoreError
 from nexus_pipeline.domain.items import Item
 from nexus_pipeline.domain.listing import Ask
@@ -109,12 +109,6 @@ class Asks(Store):
             moves = [(x, steps) for x in found.values() if (steps := [waiting(s) for s in x.steps if _is_due(s, w.at)])]
             w.move(moves)
             _mark(w, list(found), lane)
-
-    def given_up(self, item_ids: Sequence[str]) -> None:
-        """Nobody runs these any more: as far as they wait they are due at once."""
-        with self.writing() as w:
-            for some in chunks(item_ids):
-                w.db.execute(items.update().where(items.c.id.in_(some)).values(requested_at=EPOCH))
 
     def _asked(self, w: Writing, ask: str, item: Item, from_step: str | None, *, alive: bool) -> list[StepStatus]:
         if ask == CANCEL:

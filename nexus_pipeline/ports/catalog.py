@@ -161,9 +161,6 @@ class Catalog(Coming, Protocol):
     def requested(self, item_ids: Sequence[str], lane: str | None = None) -> None:
         """A run has been asked for these: retries that are due and blocked steps wait again, and are due no more."""
 
-    def given_up(self, item_ids: Sequence[str]) -> None:
-        """Nobody runs these any more: as far as they wait they are due at once."""
-
     # identity
     def first_of(self, item: Item, digest: str) -> Item | None:
         """The oldest other item of the owner with these bytes that is no duplicate itself."""

@@ -9,11 +9,12 @@ from functools import partial
 import dagster as dg
 import pytest
 
+from nexus_pipeline import sensors
 from nexus_pipeline.catalog.tables import items
 from nexus_pipeline.domain.items import Kind
 from nexus_pipeline.domain.states import State
 from nexus_pipeline.lanes import retake
-from nexus_pipeline.sensors import RETRY_COMES_S, _due, _say_again, _still_blocked, asks, due, inbox
+from nexus_pipeline.sensors import RETRY_COMES_S, _due, _say_again, _still_blocked, asks, died, due, inbox
 from nexus_pipeline.sources import requests
 from tests.running import drop, srt
 from tests.speech import SENTENCES
@@ -130,21 +131,26 @@ def test_a_blocked_item_is_asked_for_only_when_its_model_is_there(runs, parts):
     assert _still_blocked(missing, parts)
 
 
-@pytest.mark.parametrize(("retried", "asked_for"), [("true", False), ("false", True)])
-def test_a_dead_runs_items_are_asked_for_where_dagster_retries_it_no_more(runs, parts, retried, asked_for):
-    [item] = runs.add(drop(parts, "killed.srt", srt(SENTENCES[0]), kind=Kind.TEXT))
+def test_all_items_of_a_run_that_died_once_too_often_are_asked_for_again_once(runs, parts, monkeypatch):
+    one, two = runs.add(*(drop(parts, f"{n}.srt", srt(SENTENCES[n]), kind=Kind.TEXT) for n in range(2)))
     job = dg.Definitions(assets=[runs.chain], resources={"parts": parts}).resolve_implicit_global_asset_job_def()
-    config = {"ops": {"chain": {"config": {"items": [item.id]}}}}
-    run = runs.instance.create_run_for_job(job, run_config=config, tags={"nexus/lane": "now"})
-    parts.catalog.requested([item.id])
-    parts.catalog.lease([item.id], run.run_id)
-    runs.instance.report_run_failed(run)
-    runs.instance.add_run_tags(run.run_id, {"dagster/will_retry": retried})
-    retake(run.run_id, runs.instance, parts)
-    found = _due(parts, runs.instance)
-    assert (found is not None) == asked_for
-    if found:
-        assert [items_of(request) for request in found.run_requests] == [[item.id]]
+    config = {"ops": {"chain": {"config": {"items": [one.id, two.id]}}}}
+
+    def failed(**tags):
+        run = runs.instance.create_run_for_job(job, run_config=config, tags={"nexus/lane": "now"})
+        runs.instance.report_run_failed(run)
+        runs.instance.add_run_tags(run.run_id, {"dagster/will_retry": "false", **tags})
+        return run
+
+    failed(**{"dagster/failure_reason": "STEP_FAILURE"})
+    assert runs.go([one]).success, "done, and its run may have died before Dagster was told"
+    dead = failed()
+    parts.catalog.lease([two.id], dead.run_id)
+    retake(dead, dead.run_id, parts)
+    assert evaluate(died, runs) == [], "its worker has to stay up first"
+    monkeypatch.setattr(sensors, "LEFT_S", 0.0)
+    assert sorted(i for request in evaluate(died, runs) for i in items_of(request)) == sorted([one.id, two.id])
+    assert evaluate(died, runs) == []
 
 
 def test_a_retry_that_dagster_missed_is_asked_for_once_more_and_once_only(runs, parts):

@@ -312,9 +312,6 @@ def test_an_item_whose_run_was_lost_is_due_again(catalog, add, age):
     assert catalog.due() == []
     age("items", "requested_at", 601)
     assert [i.id for i in catalog.due()] == [item.id]
-    catalog.requested([item.id])
-    catalog.given_up([item.id])
-    assert [i.id for i in catalog.due()] == [item.id]
 
 
 def test_what_a_run_holds_is_not_due_until_it_is_dead(catalog, add, run, age):
